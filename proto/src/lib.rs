@@ -17,6 +17,7 @@ mod codec;
     reason = "generated from the .proto files, which carry the documentation"
 )]
 mod generated;
+pub mod metadata;
 
 pub use codec::{SmallBufferCodec, SmallBufferDecoder, SmallBufferEncoder};
 pub use generated::{envoy, google, istio};
