@@ -1,0 +1,22 @@
+# The ways in. Each target is one command; the scripts say what they install and how long it takes.
+
+programs := -p signet-ca -p signet-node-agent -p signet
+target := $(or $(CARGO_TARGET_DIR),target)
+
+.PHONY: help demo check test bench
+
+help: ## List the targets
+	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 14
+
+demo: ## See it work with real Envoys, in under 3 minutes (ARGS=--keep leaves all of it running)
+	@cargo build --quiet $(programs)
+	@envoy=$$(scripts/envoy) && $(target)/debug/signet demo --envoy "$$envoy" $(ARGS)
+
+check: ## Check format, lints, documentation, dependencies and architecture
+	@scripts/check
+
+test: ## Run every test, also those against real Envoys
+	@scripts/test
+
+bench: ## Measure issuance and SDS, and write target/bench/latest.json
+	@cargo run --release -p signet-bench
