@@ -3,11 +3,20 @@
 //! No I/O and nothing asynchronous.
 
 mod clock;
+mod hex;
+mod key;
+mod pem;
+mod public_key;
 mod spiffe_id;
+#[cfg(test)]
+mod test_support;
 mod validity;
 
 pub use clock::Clock;
 #[cfg(any(test, feature = "testing"))]
 pub use clock::ManualClock;
+pub use key::{KeyError, PrivateKey};
+pub use pem::PemError;
+pub use public_key::{Fingerprint, KeyAlgorithm, PublicKey, PublicKeyError, SignatureAlgorithm};
 pub use spiffe_id::{SpiffeId, SpiffeIdError, TrustDomain};
 pub use validity::{Validity, ValidityError};
