@@ -110,6 +110,14 @@ pub enum KeyError {
         /// What the cryptography library says about it; nothing of the key.
         reason: String,
     },
+    /// A name to be certified has characters that certificates cannot hold.
+    #[error(
+        "{name:?} has characters outside of ASCII; write an international domain name in its `xn--` form"
+    )]
+    NotAscii {
+        /// The name.
+        name: String,
+    },
     /// The operating system's random number generator failed.
     #[error("the operating system gave no random numbers")]
     NoRandomness,

@@ -3,6 +3,7 @@
 //! No I/O and nothing asynchronous.
 
 mod clock;
+mod csr;
 mod hex;
 mod key;
 mod pem;
@@ -11,10 +12,12 @@ mod spiffe_id;
 #[cfg(test)]
 mod test_support;
 mod validity;
+mod x509;
 
 pub use clock::Clock;
 #[cfg(any(test, feature = "testing"))]
 pub use clock::ManualClock;
+pub use csr::{CertificateRequest, Csr, CsrError, MAX_CSR_PEM_BYTES};
 pub use key::{KeyError, PrivateKey};
 pub use pem::PemError;
 pub use public_key::{Fingerprint, KeyAlgorithm, PublicKey, PublicKeyError, SignatureAlgorithm};
