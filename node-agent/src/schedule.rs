@@ -1,0 +1,91 @@
+//! When to ask for the next SVID.
+
+use std::time::{Duration, SystemTime};
+
+use signet_identity::Validity;
+
+/// When one SVID is to be asked for next, and until when the held one serves. Pure: the time and the dice
+/// are arguments.
+///
+/// * A renewal falls on a uniformly random point in [0.4, 0.7] of what the certificate had left when it
+///   arrived. After a cold start of a million workloads within a minute this flattens the herd about three
+///   times better than half the lifetime +/- 10 %.
+///   Counting from arrival and not from `notBefore` keeps an agent from asking in a loop when a CA backdates
+///   by more than it grants.
+/// * A failure backs off with full jitter up to 5 s with nothing in hand and up to 60 s with a certificate that
+///   still serves, and always leaves room for another attempt before it dies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RotationSchedule {
+    held: Option<Validity>,
+    next_attempt: SystemTime,
+    failures: u32,
+}
+
+impl RotationSchedule {
+    /// Nothing is held, and the first attempt is due at once.
+    pub(crate) fn starting(now: SystemTime) -> Self {
+        Self { held: None, next_attempt: now, failures: 0 }
+    }
+
+    /// A certificate has come. `jitter` is drawn from [0, 1).
+    pub(crate) fn issued(&mut self, validity: Validity, now: SystemTime, jitter: f64) {
+        let share = EARLIEST_RENEWAL + (LATEST_RENEWAL - EARLIEST_RENEWAL) * jitter.clamp(0.0, 1.0);
+        let wait = validity.remaining(now).mul_f64(share).max(SHORTEST_RENEWAL);
+        *self = Self { held: Some(validity), next_attempt: now + wait, failures: 0 };
+    }
+
+    /// An attempt has failed. `jitter` is drawn from [0, 1); `at_least` is what the CA asked for, zero when it
+    /// asked for nothing.
+    pub(crate) fn failed(&mut self, now: SystemTime, jitter: f64, at_least: Duration) {
+        let ceiling = self.back_off_ceiling(now);
+        let wait = ceiling.mul_f64(jitter.clamp(0.0, 1.0)).max(at_least.min(LONGEST_BACK_OFF));
+        self.next_attempt = now + wait.max(SHORTEST_BACK_OFF);
+        self.failures = self.failures.saturating_add(1);
+    }
+
+    /// What stood in the way is gone: an attempt that was put off is due at once. A renewal that was never
+    /// attempted keeps its time.
+    pub(crate) fn retry_now(&mut self, now: SystemTime) {
+        if self.failures > 0 {
+            self.next_attempt = self.next_attempt.min(now);
+        }
+    }
+
+    /// When to try next.
+    pub(crate) fn next_attempt(&self) -> SystemTime {
+        self.next_attempt
+    }
+
+    /// Failed attempts since the last certificate.
+    pub(crate) fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// The end of the certificate in hand; `None` when there is none or it is dead.
+    pub(crate) fn serves_until(&self, now: SystemTime) -> Option<SystemTime> {
+        self.held.map(|held| held.not_after()).filter(|end| *end > now)
+    }
+
+    fn back_off_ceiling(&self, now: SystemTime) -> Duration {
+        let doubled = FIRST_BACK_OFF.saturating_mul(1 << self.failures.min(MOST_DOUBLINGS));
+        match self.held.map(|held| held.remaining(now)).filter(|left| !left.is_zero()) {
+            Some(left) => doubled.min(LONGEST_BACK_OFF).min(left / 2),
+            None => doubled.min(LONGEST_BACK_OFF_WITH_NOTHING),
+        }
+    }
+}
+
+const EARLIEST_RENEWAL: f64 = 0.4;
+const LATEST_RENEWAL: f64 = 0.7;
+/// However short-lived the certificates are that a CA grants, it is not asked more often.
+const SHORTEST_RENEWAL: Duration = Duration::from_secs(1);
+/// A die that shows 0 must not make a loop.
+const SHORTEST_BACK_OFF: Duration = Duration::from_millis(100);
+const FIRST_BACK_OFF: Duration = Duration::from_millis(500);
+const LONGEST_BACK_OFF: Duration = Duration::from_secs(60);
+const LONGEST_BACK_OFF_WITH_NOTHING: Duration = Duration::from_secs(5);
+/// 500 ms doubled seven times is past every ceiling.
+const MOST_DOUBLINGS: u32 = 7;
+
+#[cfg(test)]
+mod tests;
