@@ -5,6 +5,7 @@
 mod clock;
 mod csr;
 mod hex;
+pub mod jwt;
 mod key;
 mod pem;
 mod public_key;

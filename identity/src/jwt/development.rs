@@ -1,0 +1,118 @@
+//! A token issuer for laptops and tests, whose keys say what they are.
+
+use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::rand::SystemRandom;
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
+use serde_json::{Value, json};
+
+use super::Pod;
+use super::jwks::{DEVELOPMENT_MEMBER, DEVELOPMENT_VALUE};
+use crate::{KeyError, PrivateKey};
+
+/// Mints tokens shaped like Kubernetes' (ES256).
+///
+/// Its JWKS carries `"signet:use": "development"` on the key, and a CA refuses such keys unless it was
+/// started for development.
+pub struct DevelopmentIssuer {
+    issuer: String,
+    key_id: String,
+    pair: EcdsaKeyPair,
+}
+
+/// What a token is to say.
+#[derive(Debug, Clone)]
+pub struct TokenRequest {
+    /// The namespace of the service account.
+    pub namespace: String,
+    /// The service account.
+    pub service_account: String,
+    /// `aud`.
+    pub audiences: Vec<String>,
+    /// From now to `exp`, in whole seconds.
+    pub lifetime: Duration,
+    /// The pod it is bound to.
+    pub pod: Pod,
+}
+
+impl DevelopmentIssuer {
+    /// An issuer that signs by `key` and calls itself `issuer` (see [`DEVELOPMENT_ISSUER`]).
+    pub fn new(key: PrivateKey, issuer: String) -> Result<Self, KeyError> {
+        let pair =
+            EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, key.pkcs8_der(), &SystemRandom::new())
+                .map_err(|rejected| KeyError::Rejected { reason: rejected.to_string() })?;
+        let key_id = format!("{DEVELOPMENT_VALUE}-{:.16}", key.public_key().fingerprint().to_string());
+        Ok(Self { issuer, key_id, pair })
+    }
+
+    /// `iss` of its tokens.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// Its one key, marked as for development, as a JWK Set.
+    pub fn jwks_json(&self) -> String {
+        let point = self.pair.public_key().as_ref();
+        let (x, y) = point.get(1..).unwrap_or_default().split_at_checked(32).unwrap_or_default();
+        let key = json!({
+            "kty": "EC",
+            "crv": "P-256",
+            "x": URL_SAFE_NO_PAD.encode(x),
+            "y": URL_SAFE_NO_PAD.encode(y),
+            "kid": self.key_id,
+            "use": "sig",
+            "alg": "ES256",
+            DEVELOPMENT_MEMBER: DEVELOPMENT_VALUE,
+        });
+        json!({ "keys": [key] }).to_string()
+    }
+
+    /// A token that is valid from `now`, cut to whole seconds, for the requested lifetime.
+    pub fn mint(&self, request: &TokenRequest, now: SystemTime) -> Result<String, KeyError> {
+        let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        self.sign(&json!({
+            "iss": self.issuer,
+            "sub": format!("system:serviceaccount:{}:{}", request.namespace, request.service_account),
+            "aud": request.audiences,
+            "iat": now,
+            "nbf": now,
+            "exp": now.saturating_add(request.lifetime.as_secs()),
+            "kubernetes.io": kubernetes(request),
+        }))
+    }
+
+    /// A token of any claims.
+    pub(crate) fn sign(&self, claims: &Value) -> Result<String, KeyError> {
+        let header = json!({ "alg": "ES256", "typ": "JWT", "kid": self.key_id });
+        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let signed = format!("{}.{}", part(&header), part(claims));
+        let signature =
+            self.pair.sign(&SystemRandom::new(), signed.as_bytes()).map_err(|_| KeyError::NoRandomness)?;
+        Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
+    }
+}
+
+impl fmt::Debug for DevelopmentIssuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DevelopmentIssuer").field("issuer", &self.issuer).finish_non_exhaustive()
+    }
+}
+
+/// What a [`DevelopmentIssuer`] calls itself unless told otherwise: a name that resolves nowhere (RFC 6761).
+pub const DEVELOPMENT_ISSUER: &str = "https://development.signet.invalid";
+
+fn kubernetes(request: &TokenRequest) -> Value {
+    let mut claims = serde_json::Map::new();
+    claims.insert("namespace".to_owned(), json!(request.namespace));
+    claims.insert("serviceaccount".to_owned(), json!({ "name": request.service_account }));
+    if let Some(name) = &request.pod.name {
+        claims.insert("pod".to_owned(), json!({ "name": name, "uid": request.pod.uid }));
+    }
+    if let Some(node) = &request.pod.node {
+        claims.insert("node".to_owned(), json!({ "name": node }));
+    }
+    Value::Object(claims)
+}
