@@ -1,9 +1,11 @@
-//! What any Signet process stands on: configuration, files, the real clock.
+//! What any Signet process stands on: serving cores and the connection loop, TLS, configuration, files, the
+//! real clock.
 
 pub mod clock;
 pub mod config;
 pub mod files;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod tls;
 
 pub use clock::SystemClock;
