@@ -3,6 +3,7 @@
 
 pub mod clock;
 pub mod config;
+pub mod cores;
 pub mod files;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
