@@ -3,8 +3,10 @@
 
 pub mod clock;
 pub mod config;
+pub mod connection;
 pub mod cores;
 pub mod files;
+pub mod peer;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod tls;

@@ -1,0 +1,111 @@
+//! One HTTP/2 connection: from its first byte to its last, with a bound on everything in between.
+//!
+//! tonic's own server has no deadline for a silent client, ends an old connection without a GOAWAY and drains
+//! without a bound; so its routes are served over hyper here, the same over TLS and over Unix sockets. What its
+//! server did for each request and its routes do not is restored by [`requests`]: the deadline and the peer.
+
+mod limits;
+mod preface;
+mod requests;
+
+pub use limits::Limits;
+
+use std::pin::pin;
+
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    select,
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+
+use crate::peer::Peer;
+use preface::Prefaced;
+use requests::Requests;
+
+/// Why a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// No TLS handshake within its deadline, or one that failed.
+    Handshake,
+    /// No HTTP/2 preface within its deadline, or something else in its place.
+    Preface,
+    /// The peer left as it should.
+    Left,
+    /// The peer no longer answered pings.
+    Silent,
+    /// The peer vanished, or broke a rule of HTTP/2 or a limit of ours.
+    Broken,
+    /// It reached its age, and its last requests were answered.
+    Aged,
+    /// The process is stopping, and its last requests were answered.
+    Drained,
+    /// Its requests did not end within the grace that age or a stop leaves them.
+    Cut,
+}
+
+impl End {
+    /// Every end there is, for metrics that must exist before they count.
+    pub const ALL: [Self; 8] = [
+        Self::Handshake,
+        Self::Preface,
+        Self::Left,
+        Self::Silent,
+        Self::Broken,
+        Self::Aged,
+        Self::Drained,
+        Self::Cut,
+    ];
+
+    /// The end's name in metrics and logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Handshake => "handshake",
+            Self::Preface => "preface",
+            Self::Left => "left",
+            Self::Silent => "silent",
+            Self::Broken => "broken",
+            Self::Aged => "aged",
+            Self::Drained => "drained",
+            Self::Cut => "cut",
+        }
+    }
+}
+
+/// Serves one connection until the peer leaves, its age is over or `stop` is cancelled. In the last two cases
+/// the peer is sent GOAWAY, which lets it open another connection without a failed request, and what is in
+/// flight has [`Limits`]' grace to end.
+///
+/// Each request carries `peer` as an extension. A header list over the limit is answered with status 431, and
+/// the connection goes on; one far over it (about 64 KiB and more, whatever the limit) ends the connection.
+pub async fn serve<T>(mut io: T, peer: Peer, routes: Routes, limits: &Limits, stop: &CancellationToken) -> End
+where
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    select! {
+        read = timeout(limits.preface, preface::read(&mut io)) => if !matches!(read, Ok(Ok(()))) { return End::Preface },
+        () = stop.cancelled() => return End::Drained,
+    }
+    let requests = Requests::new(routes, peer, limits.request);
+    let mut connection = pin!(limits.http2().serve_connection(TokioIo::new(Prefaced::new(io)), requests));
+    let end = select! {
+        served = connection.as_mut() => return ended_by_peer(served),
+        () = limits.aging() => End::Aged,
+        () = stop.cancelled() => End::Drained,
+    };
+    connection.as_mut().graceful_shutdown(); // GOAWAY(2^31-1), ping, GOAWAY(last stream)
+    if timeout(limits.grace, connection).await.is_ok() { end } else { End::Cut }
+}
+
+fn ended_by_peer(served: hyper::Result<()>) -> End {
+    match served {
+        Ok(()) => End::Left,
+        Err(error) if error.is_timeout() => End::Silent,
+        Err(_) => End::Broken,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,117 @@
+//! What every request gets on its way to tonic's routes: its peer, and its deadline.
+
+use std::{convert::Infallible, pin::Pin, time::Duration};
+
+use http::{HeaderMap, Request, Response};
+use hyper::{body::Incoming, service::Service};
+use tokio::time::timeout;
+use tonic::{Status, body::Body, service::Routes};
+use tower::ServiceExt;
+
+use crate::peer::Peer;
+
+/// The routes, as one connection reaches them.
+pub(super) struct Requests {
+    routes: Routes,
+    peer: Peer,
+    longest: Option<Duration>,
+}
+
+impl Requests {
+    pub(super) fn new(routes: Routes, peer: Peer, longest: Option<Duration>) -> Self {
+        Self { routes, peer, longest }
+    }
+}
+
+impl Service<Request<Incoming>> for Requests {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    /// Answers DEADLINE_EXCEEDED when the handler has given no head of an answer in time. A unary call has read
+    /// its request and is done by then; a stream that has begun is not cut.
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(self.peer);
+        let deadline = deadline(request.headers(), self.longest);
+        let answer = self.routes.clone().oneshot(request);
+        match deadline {
+            None => Box::pin(answer),
+            Some(deadline) => Box::pin(async move {
+                timeout(deadline, answer).await.unwrap_or_else(|_| Ok(too_late().into_http()))
+            }),
+        }
+    }
+}
+
+fn too_late() -> Status {
+    Status::deadline_exceeded("the deadline of the request is over. Ask again, later or with a longer one")
+}
+
+/// The shorter of what the client allows and what we do. A `grpc-timeout` that is malformed allows anything.
+fn deadline(headers: &HeaderMap, longest: Option<Duration>) -> Option<Duration> {
+    let asked = headers.get("grpc-timeout").and_then(|value| grpc_timeout(value.to_str().ok()?));
+    asked.into_iter().chain(longest).min()
+}
+
+/// At most eight digits and a unit (gRPC over HTTP/2, "Timeout").
+fn grpc_timeout(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.len() > 8 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    let number: u64 = digits.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_secs(number * 3600)),
+        "M" => Some(Duration::from_secs(number * 60)),
+        "S" => Some(Duration::from_secs(number)),
+        "m" => Some(Duration::from_millis(number)),
+        "u" => Some(Duration::from_micros(number)),
+        "n" => Some(Duration::from_nanos(number)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grpc_timeout_is_at_most_eight_digits_and_a_unit() {
+        let cases = [
+            ("hours", "2H", Some(Duration::from_secs(7200))),
+            ("minutes", "3M", Some(Duration::from_secs(180))),
+            ("seconds", "10S", Some(Duration::from_secs(10))),
+            ("milliseconds", "50m", Some(Duration::from_millis(50))),
+            ("microseconds", "7u", Some(Duration::from_micros(7))),
+            ("nanoseconds", "99999999n", Some(Duration::from_nanos(99_999_999))),
+            ("none left", "0S", Some(Duration::ZERO)),
+            ("nine digits", "100000000n", None),
+            ("no digits", "S", None),
+            ("no unit", "10", None),
+            ("a sign", "+1S", None),
+            ("a letter beyond ASCII", "1µ", None),
+            ("nothing", "", None),
+        ];
+        for (name, text, expected) in cases {
+            assert_eq!(grpc_timeout(text), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_deadline_is_the_shorter_of_the_clients_and_ours() {
+        let (short, long) = (Some(Duration::from_secs(1)), Some(Duration::from_secs(9)));
+        let cases = [
+            ("the client's is shorter", Some("1S"), long, short),
+            ("ours is shorter", Some("9S"), short, short),
+            ("only ours", None, long, long),
+            ("only the client's", Some("9S"), None, long),
+            ("a malformed one counts as none", Some("soon"), long, long),
+            ("none", None, None, None),
+        ];
+        for (name, asked, longest, expected) in cases {
+            let headers =
+                asked.map(|asked| (http::HeaderName::from_static("grpc-timeout"), asked.parse().unwrap()));
+            assert_eq!(deadline(&headers.into_iter().collect(), longest), expected, "{name}");
+        }
+    }
+}
