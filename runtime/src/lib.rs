@@ -6,6 +6,7 @@ pub mod config;
 pub mod connection;
 pub mod cores;
 pub mod files;
+pub mod listener;
 pub mod peer;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
