@@ -3,7 +3,7 @@
 //! A saturated CA answers at once and cheaply instead of late: refusing takes two atomic operations, so that
 //! a storm of requests cannot eat the capacity that serves the admitted ones.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
@@ -37,7 +37,6 @@ pub struct Admitted {
 pub struct Overloaded {
     in_flight: usize,
     queued: usize,
-    retry_after: Duration,
 }
 
 impl Admission {
@@ -82,28 +81,14 @@ impl Admission {
     }
 
     fn overloaded(&self) -> Overloaded {
-        Overloaded {
-            in_flight: self.limits.in_flight,
-            queued: self.limits.queue,
-            retry_after: retry_after(fastrand::f64()),
-        }
+        Overloaded { in_flight: self.limits.in_flight, queued: self.limits.queue }
     }
-}
-
-impl Overloaded {
-    /// When the caller should come back: one to three seconds, different for each, so that those who were
-    /// refused together do not return together.
-    pub fn retry_after(&self) -> Duration {
-        self.retry_after
-    }
-}
-
-fn retry_after(jitter: f64) -> Duration {
-    Duration::from_secs(1) + Duration::from_secs(2).mul_f64(jitter)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn admission(in_flight: usize, queue: usize) -> Admission {
@@ -143,12 +128,6 @@ mod tests {
         drop(tokio::time::timeout(Duration::from_secs(1), admission.admit()).await);
 
         assert_eq!(admission.queued(), 0);
-    }
-
-    #[test]
-    fn those_refused_together_are_sent_away_for_different_times() {
-        assert_eq!(retry_after(0.0), Duration::from_secs(1));
-        assert_eq!(retry_after(1.0), Duration::from_secs(3));
     }
 
     fn poll_once<F: Future>(future: std::pin::Pin<&mut F>) -> Option<F::Output> {

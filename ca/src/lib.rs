@@ -1,5 +1,7 @@
 //! The certificate authority: authenticates workloads and issues X.509-SVIDs.
 
-mod admission;
+pub mod admission;
+pub mod log;
+mod request_id;
 
-pub use admission::{Admission, AdmissionLimits, Admitted, Overloaded};
+pub use request_id::RequestId;

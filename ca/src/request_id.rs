@@ -1,0 +1,41 @@
+//! The name of one request, in its answer, in the log and in the audit.
+
+use std::{fmt, fmt::Write};
+
+/// 128 random bits in lower-case hex. Unique, and no secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestId(String);
+
+impl RequestId {
+    /// A new one.
+    pub fn random() -> Self {
+        let mut text = String::with_capacity(32);
+        let _infallible = write!(text, "{:032x}", fastrand::u128(..));
+        Self(text)
+    }
+
+    /// The hex digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_id_is_32_hex_digits_and_never_the_same() {
+        let ids: std::collections::HashSet<String> =
+            (0..1000).map(|_| RequestId::random().as_str().to_owned()).collect();
+
+        assert_eq!(ids.len(), 1000);
+        assert!(ids.iter().all(|id| id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit())));
+    }
+}
