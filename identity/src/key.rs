@@ -110,11 +110,9 @@ pub enum KeyError {
         /// What the cryptography library says about it; nothing of the key.
         reason: String,
     },
-    /// A name to be certified has characters that certificates cannot hold.
-    #[error(
-        "{name:?} has characters outside of ASCII; write an international domain name in its `xn--` form"
-    )]
-    NotAscii {
+    /// A name to be certified cannot stand in a certificate.
+    #[error("{name:?} is not a DNS name; write an international one in its `xn--` form")]
+    NotADnsName {
         /// The name.
         name: String,
     },

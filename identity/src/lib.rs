@@ -2,12 +2,14 @@
 //!
 //! No I/O and nothing asynchronous.
 
+mod caller;
 mod clock;
 mod csr;
 mod hex;
 pub mod jwt;
 mod key;
 mod pem;
+mod policy;
 mod public_key;
 mod spiffe_id;
 #[cfg(test)]
@@ -15,12 +17,15 @@ mod test_support;
 mod validity;
 mod x509;
 
+pub use caller::{Caller, NotAServiceAccount};
 pub use clock::Clock;
 #[cfg(any(test, feature = "testing"))]
 pub use clock::ManualClock;
 pub use csr::{CertificateRequest, Csr, CsrError, MAX_CSR_PEM_BYTES};
+pub use jwt::Pod;
 pub use key::{KeyError, PrivateKey};
 pub use pem::PemError;
+pub use policy::{Approved, Ask, Denied, IssuingPolicy, PolicyError, approve};
 pub use public_key::{Fingerprint, KeyAlgorithm, PublicKey, PublicKeyError, SignatureAlgorithm};
 pub use spiffe_id::{SpiffeId, SpiffeIdError, TrustDomain};
 pub use validity::{Validity, ValidityError};

@@ -2,6 +2,34 @@
 
 use std::process::Command;
 use std::sync::OnceLock;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+
+use crate::PrivateKey;
+use crate::jwt::{self, DEVELOPMENT_ISSUER, DevelopmentIssuer, Jwks, TokenRules, VerifiedToken};
+
+/// The time at which tests happen.
+pub(crate) fn now() -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(1_900_000_000)
+}
+
+/// A token of this subject and these `kubernetes.io` claims (or `null`), minted and verified.
+pub(crate) fn verified_token(subject: &str, kubernetes: Value) -> VerifiedToken {
+    let issuer =
+        DevelopmentIssuer::new(PrivateKey::generate().unwrap(), DEVELOPMENT_ISSUER.to_owned()).unwrap();
+    let claims = json!({
+        "iss": DEVELOPMENT_ISSUER, "sub": subject, "aud": "istio-ca", "nbf": 0, "exp": 4_000_000_000_u64,
+        "kubernetes.io": kubernetes,
+    });
+    let rules = TokenRules {
+        issuer: DEVELOPMENT_ISSUER.to_owned(),
+        audiences: vec!["istio-ca".to_owned()],
+        leeway: Duration::ZERO,
+    };
+    let keys = Jwks::from_json(issuer.jwks_json().as_bytes()).unwrap();
+    jwt::verify(&issuer.sign(&claims).unwrap(), &keys, &rules, now()).unwrap()
+}
 
 /// A directory of its own for the `openssl` command to work in, gone when dropped.
 pub(crate) struct OpenSsl(tempfile::TempDir);

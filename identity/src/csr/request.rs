@@ -1,6 +1,8 @@
 //! The requester's side: making a CSR.
 
+use rcgen::string::Ia5String;
 use rcgen::{CertificateParams, DistinguishedName, SanType};
+use rustls_pki_types::DnsName;
 
 use crate::{KeyError, PrivateKey, SpiffeId, pem};
 
@@ -20,14 +22,18 @@ impl CertificateRequest {
         identity: &SpiffeId,
         dns_names: &[String],
     ) -> Result<Vec<u8>, KeyError> {
-        let ia5 = |text: &str| text.try_into().map_err(|_| KeyError::NotAscii { name: text.to_owned() });
         let mut params = CertificateParams::default();
         params.distinguished_name = DistinguishedName::new();
         params.subject_alt_names.push(SanType::URI(ia5(identity.as_str())?));
         for name in dns_names {
+            DnsName::try_from(name.as_str()).map_err(|_| KeyError::NotADnsName { name: name.clone() })?;
             params.subject_alt_names.push(SanType::DnsName(ia5(name)?));
         }
         let request = params.serialize_request(key).map_err(|_| KeyError::NoRandomness)?;
         Ok(request.der().to_vec())
     }
+}
+
+fn ia5(name: &str) -> Result<Ia5String, KeyError> {
+    name.try_into().map_err(|_| KeyError::NotADnsName { name: name.to_owned() })
 }
