@@ -1,7 +1,11 @@
 //! The certificate authority: authenticates workloads and issues X.509-SVIDs.
 
 pub mod admission;
+pub mod authn;
 pub mod log;
+pub mod metrics;
 mod request_id;
+#[cfg(test)]
+mod testing;
 
 pub use request_id::RequestId;

@@ -1,0 +1,161 @@
+//! One bounded document, by HTTP or from a file: how discovery documents and key sets get here.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use reqwest::{Client, StatusCode, Url, redirect::Policy};
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::{CertificateDer, pem::PemObject};
+use signet_runtime::tls;
+
+/// From dialling to the last byte.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Largest document that is read. Real ones have 1 to 10 kB.
+const MAX_DOCUMENT_BYTES: usize = 1 << 20;
+
+/// How a fetch trusts the server and shows who is asking.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Fetcher {
+    /// PEM of the authorities that the server's certificate must chain to; without it, those of the operating
+    /// system.
+    pub ca_file: Option<PathBuf>,
+    /// A bearer token to send along (the Kubernetes API server wants one). Only with `ca_file`: the token goes
+    /// to servers under that authority, wherever the discovery document points.
+    pub bearer_token_file: Option<PathBuf>,
+}
+
+/// Why there is no document.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// A file cannot be read.
+    #[error("cannot read {}: it must exist and be readable for the user of this process", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// No certificate in the authority file.
+    #[error("{} holds no certificate; want PEM blocks of `CERTIFICATE`", path.display())]
+    NoAnchor {
+        /// The `ca_file`.
+        path: PathBuf,
+    },
+    /// rustls refuses what we ask of it.
+    #[error("cannot set up TLS")]
+    Tls(#[source] rustls::Error),
+    /// The HTTP client could not be made.
+    #[error("cannot set up the HTTP client")]
+    Client(#[source] reqwest::Error),
+    /// No answer, or half of one.
+    #[error("cannot fetch {url}")]
+    Request {
+        /// What was asked for.
+        url: String,
+        /// Why there is no answer.
+        source: reqwest::Error,
+    },
+    /// An answer that is no document. Redirects count as that.
+    #[error("{url} answered with HTTP status {status}; set `bearer_token_file` if the server wants a token")]
+    Status {
+        /// What was asked for.
+        url: String,
+        /// The status.
+        status: u16,
+    },
+    /// A document over the limit.
+    #[error("{origin} is longer than {MAX_DOCUMENT_BYTES} bytes")]
+    TooLong {
+        /// File or URL.
+        origin: String,
+    },
+}
+
+impl Fetcher {
+    /// The document at `url`. Redirects are not followed. Authority and token files are read anew each time,
+    /// since clusters rotate both.
+    pub(super) async fn get(&self, url: &Url) -> Result<Vec<u8>, FetchError> {
+        let failed = |source| FetchError::Request { url: url.to_string(), source };
+        let mut request = self.client()?.get(url.clone());
+        if let Some(token) = self.bearer_token()? {
+            request = request.bearer_auth(token.trim());
+        }
+        let mut response = request.send().await.map_err(failed)?;
+        if response.status() != StatusCode::OK {
+            return Err(FetchError::Status { url: url.to_string(), status: response.status().as_u16() });
+        }
+        let mut document = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
+            if document.len() + chunk.len() > MAX_DOCUMENT_BYTES {
+                return Err(FetchError::TooLong { origin: url.to_string() });
+            }
+            document.extend_from_slice(&chunk);
+        }
+        Ok(document)
+    }
+
+    /// Reads the files that a fetch needs.
+    pub(super) fn check_files(&self) -> Result<(), FetchError> {
+        self.bearer_token()?;
+        self.anchors().map(|_anchors| ())
+    }
+
+    fn bearer_token(&self) -> Result<Option<String>, FetchError> {
+        self.bearer_token_file.as_deref().map(read_text).transpose()
+    }
+
+    fn client(&self) -> Result<Client, FetchError> {
+        Client::builder()
+            .tls_backend_preconfigured(self.tls()?)
+            .redirect(Policy::none())
+            .no_proxy()
+            .timeout(TIMEOUT)
+            .user_agent(concat!("signet-ca/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(FetchError::Client)
+    }
+
+    fn tls(&self) -> Result<ClientConfig, FetchError> {
+        let builder = ClientConfig::builder_with_provider(tls::provider());
+        let builder = builder.with_safe_default_protocol_versions().map_err(FetchError::Tls)?;
+        Ok(builder.with_root_certificates(self.anchors()?).with_no_client_auth())
+    }
+
+    /// What does not parse is left out, as every operating system's store has such.
+    fn anchors(&self) -> Result<RootCertStore, FetchError> {
+        let mut anchors = RootCertStore::empty();
+        let Some(path) = &self.ca_file else {
+            anchors.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            return Ok(anchors);
+        };
+        let pem = read_text(path)?;
+        anchors
+            .add_parsable_certificates(CertificateDer::pem_slice_iter(pem.as_bytes()).filter_map(Result::ok));
+        if anchors.is_empty() {
+            return Err(FetchError::NoAnchor { path: path.clone() });
+        }
+        Ok(anchors)
+    }
+}
+
+pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, FetchError> {
+    let failed = |source| FetchError::File { path: path.to_owned(), source };
+    let mut content = Vec::new();
+    let limit = MAX_DOCUMENT_BYTES as u64 + 1;
+    File::open(path).and_then(|file| file.take(limit).read_to_end(&mut content)).map_err(failed)?;
+    if content.len() > MAX_DOCUMENT_BYTES {
+        return Err(FetchError::TooLong { origin: path.display().to_string() });
+    }
+    Ok(content)
+}
+
+fn read_text(path: &Path) -> Result<String, FetchError> {
+    let failed = |source| FetchError::File { path: path.to_owned(), source };
+    String::from_utf8(read_file(path)?)
+        .map_err(|error| failed(io::Error::new(io::ErrorKind::InvalidData, error)))
+}

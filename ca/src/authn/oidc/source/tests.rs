@@ -1,0 +1,165 @@
+//! What an issuer's server may answer, and what is made of it.
+
+use std::path::PathBuf;
+
+use super::*;
+use crate::{
+    log::chain,
+    testing::{HttpServer, ISSUER, issuer, ok},
+};
+
+fn url(server: &HttpServer) -> Source {
+    Source::Url { url: server.base.parse().unwrap(), fetcher: Fetcher::default() }
+}
+
+fn discovery(server: &HttpServer) -> Source {
+    Source::Discovery {
+        base: server.base.parse().unwrap(),
+        fetcher: Fetcher::default(),
+        transport: Transport::Secure,
+    }
+}
+
+fn document(issuer: &str, jwks_uri: &str) -> String {
+    format!(r#"{{"issuer": "{issuer}", "jwks_uri": "{jwks_uri}", "response_types_supported": ["id_token"]}}"#)
+}
+
+#[tokio::test]
+async fn discovery_leads_to_the_key_set() {
+    let key_server = HttpServer::start(&issuer().jwks_json()).await;
+    let server = HttpServer::start(&document(ISSUER, &key_server.base)).await;
+
+    let keys = discovery(&server).document(ISSUER).await.unwrap();
+
+    assert!(discovery(&server).keys(&keys, DevelopmentKeys::Accepted).is_ok());
+    assert!(server.requests()[0].starts_with("GET /.well-known/openid-configuration HTTP/1.1\r\n"));
+}
+
+#[tokio::test]
+async fn a_discovery_document_that_cannot_be_trusted_is_refused() {
+    for (case, body, message) in [
+        ("no JSON", "<html>".to_owned(), "is no OpenID discovery document"),
+        ("no key set", format!(r#"{{"issuer": "{ISSUER}"}}"#), "is no OpenID discovery document"),
+        (
+            "another issuer",
+            document("https://other.example", "https://k"),
+            "speaks for the issuer `https://other",
+        ),
+        ("a slash more", document("https://issuer.example/", "https://k"), "speaks for the issuer"),
+        ("keys without TLS", document(ISSUER, "http://keys.example/"), "want an https URL"),
+        ("keys in a file", document(ISSUER, "file:///etc/passwd"), "want an https URL"),
+    ] {
+        let server = HttpServer::start(&body).await;
+
+        let error = discovery(&server).document(ISSUER).await.unwrap_err();
+
+        assert!(error.to_string().contains(message), "{case}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_bounded_document_is_refused() {
+    let redirect = "HTTP/1.1 302 Found\r\nlocation: https://elsewhere.example/\r\ncontent-length: 0\r\n\r\n";
+    for (case, response, message) in [
+        ("unauthorized", "HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n".to_owned(), "status 401"),
+        ("a redirect", redirect.to_owned(), "status 302"),
+        ("too long", ok(&" ".repeat((1 << 20) + 1)), "is longer than 1048576 bytes"),
+        (
+            "without length, and too long",
+            "HTTP/1.0 200 OK\r\n\r\n".to_owned() + &" ".repeat(2 << 20),
+            "is longer",
+        ),
+        ("half", "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n{".to_owned(), "cannot fetch"),
+    ] {
+        let server = HttpServer::start("").await;
+        server.answer_with(response);
+
+        let error = url(&server).document(ISSUER).await.unwrap_err();
+
+        assert!(error.to_string().contains(message), "{case}: {error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_hangs_is_given_up() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+
+    let error = Source::Url { url, fetcher: Fetcher::default() }.document(ISSUER).await.unwrap_err();
+
+    assert!(chain(&error).contains("timed out"), "{}", chain(&error));
+}
+
+#[tokio::test]
+async fn the_bearer_token_is_read_for_each_fetch() {
+    let directory = tempfile::tempdir().unwrap();
+    let token_file = directory.path().join("token");
+    let server = HttpServer::start("{}").await;
+    let fetcher = Fetcher { bearer_token_file: Some(token_file.clone()), ..Fetcher::default() };
+    for token in ["first", "second"] {
+        std::fs::write(&token_file, format!("{token}\n")).unwrap();
+
+        fetcher.get(&server.base.parse().unwrap()).await.unwrap();
+
+        assert!(server.requests().last().unwrap().contains(&format!("authorization: Bearer {token}\r\n")));
+    }
+}
+
+#[tokio::test]
+async fn a_server_is_trusted_under_the_authority_that_is_configured_and_no_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let ca_file = directory.path().join("ca.crt");
+    let (server, own) = HttpServer::start_tls("{}").await;
+    let (_, other) = HttpServer::start_tls("{}").await;
+    let url = server.base.parse().unwrap();
+    for (case, pem, trusted) in [("its own", own, true), ("another", other, false)] {
+        std::fs::write(&ca_file, pem).unwrap();
+        let fetcher = Fetcher { ca_file: Some(ca_file.clone()), ..Fetcher::default() };
+
+        assert_eq!(fetcher.get(&url).await.is_ok(), trusted, "{case}");
+    }
+    assert!(Fetcher::default().get(&url).await.is_err(), "the operating system does not know it");
+}
+
+#[test]
+fn keys_travel_by_tls_or_within_the_machine() {
+    for (url, secure, any) in [
+        ("https://issuer.example/keys", true, true),
+        ("http://issuer.example/keys", false, true),
+        ("http://127.0.0.1:8080/", true, true),
+        ("http://127.8.8.8/", true, true),
+        ("http://[::1]:8080/", true, true),
+        ("http://localhost/", true, true),
+        ("http://localhost.example/", false, true),
+        ("http://127.0.0.1.example/", false, true),
+        ("file:///etc/passwd", false, false),
+        ("ftp://127.0.0.1/", false, false),
+    ] {
+        let parsed = url.parse().unwrap();
+        assert_eq!(Transport::Secure.allows(&parsed), secure, "{url}");
+        assert_eq!(Transport::Any.allows(&parsed), any, "{url} in development");
+    }
+}
+
+#[test]
+fn files_are_checked_without_asking_a_server() {
+    let missing = || Some(PathBuf::from("/nonexistent/file"));
+    let empty = tempfile::NamedTempFile::new().unwrap();
+    let at = |fetcher| Source::Url { url: "https://issuer.example".parse().unwrap(), fetcher };
+    let fetcher = Fetcher::default();
+    for (case, source, message) in [
+        ("key file", Source::File("/nonexistent/file".into()), "cannot read /nonexistent/file"),
+        ("empty key file", Source::File(empty.path().into()), "is no usable key set"),
+        ("authority", at(Fetcher { ca_file: missing(), ..fetcher.clone() }), "cannot read"),
+        (
+            "empty authority",
+            at(Fetcher { ca_file: Some(empty.path().into()), ..fetcher.clone() }),
+            "no certificate",
+        ),
+        ("token", at(Fetcher { bearer_token_file: missing(), ..fetcher.clone() }), "cannot read"),
+    ] {
+        let error = source.check_files(DevelopmentKeys::Refused).unwrap_err();
+        assert!(error.to_string().contains(message), "{case}: {error}");
+    }
+    assert!(at(fetcher).check_files(DevelopmentKeys::Refused).is_ok());
+}

@@ -1,0 +1,217 @@
+//! Whom a token makes the caller, and for how long that is remembered.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use signet_identity::{ManualClock, jwt::DevelopmentIssuer};
+
+use super::*;
+use crate::testing::{ISSUER, KeyFile, issuer, issuer_named, token, web};
+
+const OTHER: &str = "https://other.example";
+
+/// Authentication by issuers whose keys are in files, at a time that the test moves.
+struct House {
+    authentication: Authentication,
+    refreshers: Vec<Refresher>,
+    clock: Arc<ManualClock>,
+}
+
+impl House {
+    async fn of(issuers: &[(&str, &KeyFile)]) -> Self {
+        let clock = Arc::new(ManualClock::at(start()));
+        let configs = issuers.iter().map(|(issuer, file)| config(issuer, file)).collect();
+        let (authentication, refreshers) = Authentication::new(
+            configs,
+            &"cluster.local".parse().unwrap(),
+            DevelopmentKeys::Accepted,
+            clock.clone(),
+            Metrics::new(),
+        );
+        let mut house = Self { authentication, refreshers, clock };
+        house.load().await;
+        house
+    }
+
+    async fn load(&mut self) {
+        for refresher in &mut self.refreshers {
+            let _kept = refresher.load().await;
+        }
+    }
+
+    async fn ask(&self, token: &str) -> Result<Arc<Caller>, AuthnError> {
+        self.authentication.authenticate(&credentials(token, None)).await
+    }
+
+    fn remembers(&self, token: &str, cluster: Option<&str>) -> bool {
+        let digest = credentials(token, cluster).digest();
+        self.authentication.verified.get(&digest, self.clock.now()).is_some()
+    }
+}
+
+fn config(issuer: &str, file: &KeyFile) -> IssuerConfig {
+    IssuerConfig {
+        issuer: issuer.to_owned(),
+        audiences: vec!["istio-ca".to_owned()],
+        leeway: Duration::ZERO,
+        source: Source::File(file.path()),
+        times: RefreshTimes { interval: Duration::from_secs(300), floor: Duration::from_secs(10) },
+    }
+}
+
+fn credentials(token: &str, cluster: Option<&str>) -> Credentials {
+    let mut metadata = tonic::metadata::MetadataMap::new();
+    metadata.insert("authorization", format!("Bearer {token}").parse().unwrap());
+    if let Some(cluster) = cluster {
+        metadata.insert("clusterid", cluster.parse().unwrap());
+    }
+    Credentials::from_metadata(&metadata).unwrap()
+}
+
+fn start() -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(1_800_000_000)
+}
+
+fn minted(issuer: &DevelopmentIssuer, lifetime: Duration) -> String {
+    issuer.mint(&signet_identity::jwt::TokenRequest { lifetime, ..web() }, start()).unwrap()
+}
+
+#[tokio::test]
+async fn a_token_makes_its_service_account_the_caller() {
+    let issuer = issuer();
+    let file = KeyFile::of(&issuer);
+    let house = House::of(&[(ISSUER, &file)]).await;
+
+    let caller = house.ask(&token(&issuer, start())).await.unwrap();
+
+    assert_eq!(caller.identity().as_str(), "spiffe://cluster.local/ns/default/sa/web");
+}
+
+#[tokio::test]
+async fn each_issuer_judges_its_own_tokens_and_no_others() {
+    let (first, second) = (issuer(), issuer_named(OTHER));
+    let files = (KeyFile::of(&first), KeyFile::of(&second));
+    let house = House::of(&[(ISSUER, &files.0), (OTHER, &files.1)]).await;
+    assert!(house.ask(&token(&first, start())).await.is_ok());
+    assert!(house.ask(&token(&second, start())).await.is_ok());
+
+    let refused = house.ask(&token(&issuer_named(OTHER), start())).await.unwrap_err();
+
+    assert!(matches!(&refused, AuthnError::Refused { issuer, .. } if issuer == OTHER), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_token_that_nobody_can_judge_is_refused() {
+    let issuer = issuer();
+    let file = KeyFile::of(&issuer);
+    let house = House::of(&[(ISSUER, &file)]).await;
+    let nobody = House::of(&[]).await;
+    let foreign = token(&issuer_named(OTHER), start());
+
+    for (case, refused) in
+        [("another issuer", house.ask(&foreign).await), ("no issuer configured", nobody.ask(&foreign).await)]
+    {
+        assert!(matches!(refused, Err(AuthnError::UnknownIssuer { .. })), "{case}: {refused:?}");
+    }
+    for garbage in ["", "x", "a.b.c", "a.b", "....", &"x".repeat(8000)] {
+        let refused = house.ask(garbage).await;
+        assert!(matches!(refused, Err(AuthnError::Unreadable(_))), "{garbage:?}: {refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn without_keys_a_token_cannot_be_judged() {
+    let issuer = issuer();
+    let file = KeyFile::of(&issuer);
+    file.swap("broken");
+    let house = House::of(&[(ISSUER, &file)]).await;
+
+    let unavailable = house.ask(&token(&issuer, start())).await.unwrap_err();
+
+    assert!(matches!(unavailable, AuthnError::Unavailable { .. }), "{unavailable}");
+    let (name, reason) = house.authentication.issuers_without_keys().next().unwrap();
+    assert_eq!(name, ISSUER);
+    assert!(reason.contains("jwks.json"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_token_under_a_key_that_the_source_does_not_have_is_refused() {
+    let file = KeyFile::of(&issuer());
+    let house = House::of(&[(ISSUER, &file)]).await;
+
+    let refused = house.ask(&token(&issuer(), start())).await.unwrap_err();
+
+    assert!(matches!(refused, AuthnError::Refused { .. }), "the keys were loaded just now: {refused}");
+}
+
+#[tokio::test]
+async fn a_proven_token_is_remembered_for_its_cluster_only() {
+    let issuer = issuer();
+    let file = KeyFile::of(&issuer);
+    let house = House::of(&[(ISSUER, &file)]).await;
+    let token = token(&issuer, start());
+
+    house.ask(&token).await.unwrap();
+
+    assert!(house.remembers(&token, None));
+    assert!(!house.remembers(&token, Some("east")));
+}
+
+#[tokio::test]
+async fn a_remembered_token_is_forgotten_after_five_minutes() {
+    let issuer = issuer();
+    let file = KeyFile::of(&issuer);
+    let house = House::of(&[(ISSUER, &file)]).await;
+    let token = token(&issuer, start());
+    house.ask(&token).await.unwrap();
+
+    house.clock.advance(Duration::from_secs(299));
+    assert!(house.remembers(&token, None));
+    house.clock.advance(Duration::from_secs(1));
+    assert!(!house.remembers(&token, None));
+}
+
+#[tokio::test]
+async fn a_remembered_token_is_refused_from_the_moment_it_expires() {
+    let issuer = issuer();
+    let file = KeyFile::of(&issuer);
+    let house = House::of(&[(ISSUER, &file)]).await;
+    let token = minted(&issuer, Duration::from_secs(60));
+    house.ask(&token).await.unwrap();
+
+    house.clock.advance(Duration::from_secs(59));
+    assert!(house.ask(&token).await.is_ok());
+    house.clock.advance(Duration::from_secs(1));
+
+    assert!(matches!(house.ask(&token).await, Err(AuthnError::Refused { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_remembered_token_dies_with_the_key_that_proved_it() {
+    let issuer = issuer();
+    let file = KeyFile::of(&issuer);
+    let mut house = House::of(&[(ISSUER, &file)]).await;
+    let token = token(&issuer, start());
+    house.ask(&token).await.unwrap();
+
+    file.swap(&crate::testing::issuer().jwks_json());
+    house.load().await;
+
+    assert!(matches!(house.ask(&token).await, Err(AuthnError::Refused { .. })));
+}
+
+#[tokio::test]
+async fn the_memory_is_bounded() {
+    let issuer = issuer();
+    let file = KeyFile::of(&issuer);
+    let house = House::of(&[(ISSUER, &file)]).await;
+    let proven = house.authentication.prove(&token(&issuer, start())).await.unwrap();
+    let memory = VerifiedTokens::new(8);
+
+    for n in 0..1000_u64 {
+        let mut digest = [0; 32];
+        digest[..8].copy_from_slice(&n.to_be_bytes());
+        memory.insert(digest, proven.clone(), start());
+    }
+
+    assert!(memory.len() <= 8, "{}", memory.len());
+}
