@@ -1,8 +1,9 @@
 //! One HTTP/2 connection: from its first byte to its last, with a bound on everything in between.
 //!
 //! tonic's own server has no deadline for a silent client, ends an old connection without a GOAWAY and drains
-//! without a bound; so its routes are served over hyper here, the same over TLS and over Unix sockets. What its
-//! server did for each request and its routes do not is restored by [`requests`]: the deadline and the peer.
+//! without a bound; so its routes are served over hyper here, the same over TLS and over Unix sockets. What
+//! its server did for each request and its routes do not is restored by `requests`: the deadline and the
+//! peer.
 
 mod limits;
 mod preface;
@@ -84,10 +85,11 @@ pub async fn serve<T>(mut io: T, peer: Peer, routes: Routes, limits: &Limits, st
 where
     T: AsyncRead + AsyncWrite + Unpin,
 {
-    select! {
-        read = timeout(limits.preface, preface::read(&mut io)) => if !matches!(read, Ok(Ok(()))) { return End::Preface },
+    let begun = select! {
+        begun = timeout(limits.preface, preface::read(&mut io)) => begun,
         () = stop.cancelled() => return End::Drained,
-    }
+    };
+    let Ok(Ok(())) = begun else { return End::Preface };
     let requests = Requests::new(routes, peer, limits.request);
     let mut connection = pin!(limits.http2().serve_connection(TokioIo::new(Prefaced::new(io)), requests));
     let end = select! {

@@ -48,8 +48,8 @@ impl Cores {
         Ok(Self(Arc::new(all)))
     }
 
-    /// Runs a connection on the core that has the fewest. What it needs of a runtime (sockets, timers) must be
-    /// made within the future: it then belongs to that core.
+    /// Runs a connection on the core that has the fewest. What it needs of a runtime (sockets, timers) must
+    /// be made within the future: it then belongs to that core.
     pub fn deal(&self, connection: impl Future<Output = ()> + Send + 'static) {
         let fewest = self.0.cores.iter().min_by_key(|core| core.connections.len());
         if let Some(core) = fewest {

@@ -1,6 +1,10 @@
-//! What any Signet process stands on: serving cores and the connection loop, TLS, configuration, files, the
-//! real clock.
+//! What any Signet process stands on.
+//!
+//! Serving: [`listener`] accepts, [`cores`] run, [`connection`] bounds, [`peer`] says who, [`tls`] protects.
+//! Operating: [`config`], [`telemetry`]. Below both: [`files`] and
+//! and the real [`clock`]. Nothing here knows what a certificate authority or a node agent is.
 
+mod accept;
 pub mod clock;
 pub mod config;
 pub mod connection;
@@ -8,6 +12,7 @@ pub mod cores;
 pub mod files;
 pub mod listener;
 pub mod peer;
+pub mod telemetry;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod tls;

@@ -4,7 +4,6 @@
 //! have a budget of their own, so that a process whose cores are busy with those who are in still lets others
 //! in, and a flood of newcomers leaves room for those who are in.
 
-mod accept;
 mod capacity;
 mod handshake;
 mod metrics;
@@ -23,11 +22,12 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 use crate::{
+    accept::accept_until,
     connection::{self, End, Limits},
     cores::Cores,
     peer::{Origin, Peer, UnixCredentials},
 };
-use accept::accept_until;
+
 use capacity::Room;
 use handshake::handshake;
 use metrics::Refusal;
@@ -42,14 +42,14 @@ pub struct Server {
 }
 
 impl Server {
-    /// Serves `routes` on `cores`. Metrics are called `<process>_connections` and so on, and are registered now:
-    /// install the recorder before.
+    /// Serves `routes` on `cores`. Metrics are called `<process>_connections` and so on, and are registered
+    /// now: install the recorder before.
     pub fn new(routes: Routes, limits: Limits, capacity: Capacity, cores: Cores, process: &str) -> Self {
         Self { routes: routes.prepare(), limits, room: Room::new(capacity, process), cores }
     }
 
-    /// Accepts TLS connections until `stop` is cancelled, then closes the listener. The connections are told to
-    /// end by the same token; [`Cores::drain`] waits for them.
+    /// Accepts TLS connections until `stop` is cancelled, then closes the listener. The connections are told
+    /// to end by the same token; [`Cores::drain`] waits for them.
     pub async fn serve_tls(&self, listener: TcpListener, tls: Arc<ServerConfig>, stop: CancellationToken) {
         let take = |(stream, address)| {
             let Some(slot) = self.room.enter() else { return };
@@ -59,7 +59,8 @@ impl Server {
         accept_until(&stop, |cx| listener.poll_accept(cx), take).await;
     }
 
-    /// The same over a Unix socket, without TLS, for the peers that `admits` lets in; others are closed at once.
+    /// The same over a Unix socket, without TLS, for the peers that `admits` lets in; others are closed at
+    /// once.
     pub async fn serve_unix(
         &self,
         listener: UnixListener,

@@ -28,7 +28,8 @@ pub enum Origin {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectionId(u64);
 
-/// The process that connected to a Unix socket, as the kernel noted it at that moment (`SO_PEERCRED`, unix(7)).
+/// The process that connected to a Unix socket, as the kernel noted it at that moment (`SO_PEERCRED`,
+/// unix(7)).
 ///
 /// The process may have passed the socket on or died since, and its pid may be another's by now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

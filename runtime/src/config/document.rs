@@ -54,7 +54,8 @@ impl Document {
         self.root().tables(name)
     }
 
-    /// The configuration made of this document, or every fault found in it, unknown keys and variables included.
+    /// The configuration made of this document, or every fault found in it, unknown keys and variables
+    /// included.
     ///
     /// `configuration` is `None` only when a [`Section`] reported a fault while it was made.
     pub fn finish<T>(self, configuration: Option<T>) -> Result<T, Faults> {

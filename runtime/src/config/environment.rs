@@ -17,8 +17,8 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// The variables of this process that begin with `prefix`, but for those in `others`, which mean something
-    /// else (the path of the file itself, for example).
+    /// The variables of this process that begin with `prefix`, but for those in `others`, which mean
+    /// something else (the path of the file itself, for example).
     #[allow(clippy::disallowed_methods, reason = "this is where the environment is read")]
     pub fn of_process(prefix: &str, others: &[&str]) -> Self {
         Self::of(prefix, others, std::env::vars_os())

@@ -28,8 +28,8 @@ impl Service<Request<Incoming>> for Requests {
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
-    /// Answers DEADLINE_EXCEEDED when the handler has given no head of an answer in time. A unary call has read
-    /// its request and is done by then; a stream that has begun is not cut.
+    /// Answers DEADLINE_EXCEEDED when the handler has given no head of an answer in time. A unary call has
+    /// read its request and is done by then; a stream that has begun is not cut.
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         request.extensions_mut().insert(self.peer);
         let deadline = deadline(request.headers(), self.longest);

@@ -12,9 +12,9 @@ use super::{FileError, uid};
 /// Writes `content` to `path` with exactly the permission bits `mode`, whatever the umask.
 ///
 /// A temporary file beside it (`.<name>.XXXXXX.tmp`, never open to more than its owner before it is whole) is
-/// written, synced and renamed over `path`; then the directory is synced. After a return the content survives a
-/// loss of power; a crash before it leaves the old content, and at worst a temporary file that nobody reads:
-/// [`remove_leftovers`].
+/// written, synced and renamed over `path`; then the directory is synced. After a return the content survives
+/// a loss of power; a crash before it leaves the old content, and at worst a temporary file that nobody
+/// reads: [`remove_leftovers`].
 ///
 /// # Errors
 /// [`FileError::Unwritable`]; the old content is untouched unless only the last sync failed.

@@ -16,8 +16,8 @@ use super::{FileError, uid};
 /// The file that is checked is the file that is read: both go by one open descriptor.
 ///
 /// # Errors
-/// [`FileError::Shared`] if group or others have any access, [`FileError::Foreign`] if neither we nor root own
-/// it, [`FileError::TooLarge`] above 1 MiB, [`FileError::Unreadable`].
+/// [`FileError::Shared`] if group or others have any access, [`FileError::Foreign`] if neither we nor root
+/// own it, [`FileError::TooLarge`] above 1 MiB, [`FileError::Unreadable`].
 pub fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
     let file = File::open(path).map_err(|source| unreadable(path, source))?;
     let metadata = file.metadata().map_err(|source| unreadable(path, source))?;
@@ -40,7 +40,8 @@ pub fn refuse_if_shared(path: &Path) -> Result<(), FileError> {
     refuse(path, &metadata)
 }
 
-/// Makes a directory that only this process' user can enter, with its parents; one that exists must be private.
+/// Makes a directory that only this process' user can enter, with its parents; one that exists must be
+/// private.
 ///
 /// # Errors
 /// As [`refuse_if_shared`]; [`FileError::Unwritable`] if it cannot be made.

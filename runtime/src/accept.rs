@@ -12,9 +12,10 @@ use tokio_util::sync::CancellationToken;
 
 /// Gives each accepted connection to `take` until `stop` is cancelled.
 ///
-/// An error of the connection that was accepted is passed over. Any other (no more file descriptors, no memory)
-/// would come back at once, for ever: the loop pauses after it, and tells when such a time begins and ends.
-pub(super) async fn accept_until<C>(
+/// An error of the connection that was accepted is passed over. Any other (no more file descriptors, no
+/// memory) would come back at once, for ever: the loop pauses after it, and tells when such a time begins and
+/// ends.
+pub(crate) async fn accept_until<C>(
     stop: &CancellationToken,
     mut poll_accept: impl FnMut(&mut Context<'_>) -> Poll<io::Result<C>>,
     mut take: impl FnMut(C),
@@ -36,7 +37,7 @@ pub(super) async fn accept_until<C>(
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
                 if !std::mem::replace(&mut failing, true) {
-                    tracing::warn!(%error, "cannot accept connections: raise the limit of open files, or lower `max_connections`");
+                    tracing::warn!(%error, "cannot accept: raise the limit of open files, or lower `max_connections`");
                 }
                 select! {
                     () = sleep(PAUSE) => {}
