@@ -1,7 +1,7 @@
 //! What any Signet process stands on.
 //!
 //! Serving: [`listener`] accepts, [`cores`] run, [`connection`] bounds, [`peer`] says who, [`tls`] protects.
-//! Operating: [`config`], [`telemetry`]. Below both: [`files`] and
+//! Operating: [`config`], [`telemetry`], [`operations`]. Below both: [`files`]
 //! and the real [`clock`]. Nothing here knows what a certificate authority or a node agent is.
 
 mod accept;
@@ -11,6 +11,7 @@ pub mod connection;
 pub mod cores;
 pub mod files;
 pub mod listener;
+pub mod operations;
 pub mod peer;
 pub mod telemetry;
 #[cfg(any(test, feature = "testing"))]
