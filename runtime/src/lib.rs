@@ -1,7 +1,7 @@
 //! What any Signet process stands on.
 //!
 //! Serving: [`listener`] accepts, [`cores`] run, [`connection`] bounds, [`peer`] says who, [`tls`] protects.
-//! Operating: [`config`], [`telemetry`], [`operations`]. Below both: [`files`]
+//! Operating: [`config`], [`telemetry`], [`operations`], [`shutdown`], [`hardening`]. Below both: [`files`]
 //! and the real [`clock`]. Nothing here knows what a certificate authority or a node agent is.
 
 mod accept;
@@ -10,9 +10,11 @@ pub mod config;
 pub mod connection;
 pub mod cores;
 pub mod files;
+pub mod hardening;
 pub mod listener;
 pub mod operations;
 pub mod peer;
+pub mod shutdown;
 pub mod telemetry;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
