@@ -2,7 +2,8 @@
 
 pub mod admission;
 pub mod authn;
-pub mod log;
+pub mod config;
+pub mod line_limit;
 pub mod metrics;
 mod request_id;
 #[cfg(test)]

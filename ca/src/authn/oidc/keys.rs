@@ -7,6 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwapOption;
 use signet_identity::jwt::Jwks;
+use signet_runtime::telemetry::chain;
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, timeout_at},
@@ -17,10 +18,7 @@ use super::{
     IssuerConfig,
     source::{Source, SourceError},
 };
-use crate::{
-    log::chain,
-    metrics::{KeyFetch, Metrics},
-};
+use crate::metrics::{KeyFetch, Metrics};
 
 /// When keys are loaded anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,7 +165,7 @@ impl Refresher {
     /// What the source says, or that its keys are not for us.
     pub async fn load(&mut self) -> Result<(), SourceError> {
         let loaded = self.take_from_source().await;
-        let failure = loaded.as_ref().err().map(|error| chain(error));
+        let failure = loaded.as_ref().err().map(|error| chain(error).to_string());
         self.shared.last.store(Some(Arc::new(Attempt { at: Instant::now(), failure })));
         self.metrics.key_fetch(match &loaded {
             Ok(true) => KeyFetch::Changed,
@@ -185,7 +183,7 @@ impl Refresher {
             }
             Ok(()) => {}
             Err(error) => {
-                tracing::warn!(issuer = %self.issuer, error = chain(&error), "issuer keys could not be loaded; the last good ones stay");
+                tracing::warn!(issuer = %self.issuer, error = %chain(&error), "issuer keys could not be loaded; the last good ones stay");
             }
         }
     }

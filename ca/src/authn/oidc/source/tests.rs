@@ -2,11 +2,10 @@
 
 use std::path::PathBuf;
 
+use signet_runtime::telemetry::chain;
+
 use super::*;
-use crate::{
-    log::chain,
-    testing::{HttpServer, ISSUER, issuer, ok},
-};
+use crate::testing::{HttpServer, ISSUER, issuer, ok};
 
 fn url(server: &HttpServer) -> Source {
     Source::Url { url: server.base.parse().unwrap(), fetcher: Fetcher::default() }
@@ -87,7 +86,8 @@ async fn a_server_that_hangs_is_given_up() {
 
     let error = Source::Url { url, fetcher: Fetcher::default() }.document(ISSUER).await.unwrap_err();
 
-    assert!(chain(&error).contains("timed out"), "{}", chain(&error));
+    let error = chain(&error).to_string();
+    assert!(error.contains("timed out"), "{error}");
 }
 
 #[tokio::test]

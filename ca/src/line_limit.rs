@@ -1,19 +1,11 @@
-//! What our log lines share: the whole chain of an error, and a bound on lines that strangers can cause.
+//! A bound on log lines that strangers can cause.
 
-use std::{error::Error, fmt::Write, sync::Mutex, time::Duration};
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use tokio::time::Instant;
-
-/// An error and all its sources, joined by `: `. For the operator only.
-pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let _infallible = write!(text, ": {error}");
-        source = error.source();
-    }
-    text
-}
 
 /// A bound on log lines: so many at once, then one per `pace`. Who cannot prove to be anyone must not be able
 /// to fill the disk of the log.
@@ -39,7 +31,7 @@ impl LineLimit {
 
     /// Whether a line may be written now, and if so how many were not since the last one.
     pub fn admit(&self) -> Option<u64> {
-        let mut spent = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut spent = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         spent.recover(self.pace);
         if spent.lines == self.burst {
             spent.suppressed += 1;
@@ -63,15 +55,6 @@ impl Spent {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[derive(Debug, thiserror::Error)]
-    #[error("outer")]
-    struct Outer(#[source] std::fmt::Error);
-
-    #[test]
-    fn the_chain_names_every_cause() {
-        assert_eq!(chain(&Outer(std::fmt::Error)), "outer: an error occurred when formatting an argument");
-    }
 
     #[tokio::test(start_paused = true)]
     async fn a_storm_writes_a_burst_and_then_one_line_per_pace() {

@@ -1,0 +1,156 @@
+//! What an operator may write, and what is said about the rest.
+
+use std::time::Duration;
+
+use super::*;
+use crate::authn::{Source, Transport};
+
+fn read(text: &str) -> Result<Config, Faults> {
+    read_for(text, DevelopmentKeys::Refused, &[])
+}
+
+fn read_for(text: &str, development: DevelopmentKeys, variables: &[(&str, &str)]) -> Result<Config, Faults> {
+    let environment = Environment::of(ENVIRONMENT_PREFIX, &[], variables.iter().copied());
+    Config::read(Document::parse("ca.toml", text, environment)?, development)
+}
+
+fn one_issuer(keys: &str) -> Result<IssuerConfig, Faults> {
+    let text = format!("[[issuer]]\nurl = 'https://issuer.example/a/'\n{keys}");
+    read(&text).map(|config| config.issuers.into_iter().next().unwrap())
+}
+
+#[test]
+fn nothing_need_be_written() {
+    let config = read("").unwrap();
+
+    assert_eq!(config.listen.grpc.to_string(), "0.0.0.0:15012");
+    assert_eq!(config.listen.operations.to_string(), "0.0.0.0:15014");
+    assert_eq!(config.identity.trust_domain.as_str(), "cluster.local");
+    assert_eq!(config.state.directory, Path::new("/var/lib/signet-ca"));
+    assert_eq!(config.audit.path, Path::new("/var/lib/signet-ca/audit.jsonl"));
+    assert!(config.issuers.is_empty());
+}
+
+#[test]
+fn a_variable_overrides_the_file() {
+    let variables = [("SIGNET_CA_STATE_DIRECTORY", "/tmp/state")];
+    let config = read_for("[state]\ndirectory = '/elsewhere'", DevelopmentKeys::Refused, &variables).unwrap();
+
+    assert_eq!(config.state.directory, Path::new("/tmp/state"));
+    assert_eq!(config.audit.path, Path::new("/tmp/state/audit.jsonl"), "the audit log moves along");
+}
+
+#[test]
+fn an_issuer_is_discovered_unless_its_keys_are_named() {
+    let url = |text: &str| text.parse().unwrap();
+    let fetcher = crate::authn::Fetcher::default();
+    let discovered =
+        |base| Source::Discovery { base: url(base), fetcher: fetcher.clone(), transport: Transport::Secure };
+    for (keys, source) in [
+        ("", discovered("https://issuer.example/a/")),
+        ("discovery = 'https://10.0.0.1'", discovered("https://10.0.0.1/")),
+        (
+            "jwks_url = 'https://keys.example/'",
+            Source::Url { url: url("https://keys.example/"), fetcher: fetcher.clone() },
+        ),
+        ("jwks_file = '/keys.json'", Source::File("/keys.json".into())),
+    ] {
+        assert_eq!(one_issuer(keys).unwrap().source, source, "{keys}");
+    }
+}
+
+#[test]
+fn an_issuer_has_the_audience_of_istio_and_a_minute_of_leeway() {
+    let issuer = one_issuer("").unwrap();
+
+    assert_eq!(issuer.issuer, "https://issuer.example/a/", "to the letter");
+    assert_eq!(issuer.audiences, ["istio-ca"]);
+    assert_eq!(issuer.leeway, Duration::from_secs(60));
+}
+
+#[test]
+fn an_issuer_that_cannot_work_is_a_fault() {
+    for (keys, fault) in [
+        ("jwks_url = 'https://a'\njwks_file = '/a'", "issuer[0].url: has keys from several places"),
+        ("discovery = 'https://a'\njwks_file = '/a'", "issuer[0].url: has keys from several places"),
+        ("jwks_url = 'http://keys.example'", "issuer[0].jwks_url: keys do not travel unprotected"),
+        ("jwks_url = 'keys'", "issuer[0].jwks_url: `keys` is no URL"),
+        (
+            "bearer_token_file = '/token'",
+            "issuer[0].bearer_token_file: is sent only to servers under a `ca_file`",
+        ),
+        ("jwks_file = '/a'\nca_file = '/ca'", "issuer[0].jwks_file: is not fetched"),
+        ("leeway = '1h'", "issuer[0].leeway: "),
+        ("refresh_floor = '0s'", "issuer[0].refresh_floor: "),
+        ("audience = 'x'", "issuer[0].audience: unknown key (did you mean `audiences`?)"),
+        ("[[issuer]]\nurl = 'https://issuer.example/a/'", "issuer[1].url: stands in an earlier"),
+        ("[[issuer]]\nleeway = '1s'", "issuer[1].url: is required"),
+    ] {
+        let faults = one_issuer(keys).unwrap_err().to_string();
+        assert!(faults.contains(fault), "{keys}: {faults}");
+    }
+}
+
+#[test]
+fn keys_may_travel_unprotected_in_development_only() {
+    let text = "[[issuer]]\nurl = 'http://issuer.example'";
+    assert!(read(text).is_err());
+    assert!(read_for(text, DevelopmentKeys::Accepted, &[]).is_ok());
+}
+
+#[test]
+fn all_faults_are_reported_at_once() {
+    let faults = read(
+        "[listen]\ngrpc = '0.0.0.0'\ncores = 0\n[identity]\ntrust_domain = 'A/B'\ndns_names = ['a b']\n\
+         [issuing]\nmax_lifetime = '1y'\n[limits]\nin_flight = 0\n[telemetry]\nlog_format = 'xml'\n[audits]\n",
+    );
+
+    let faults = faults.unwrap_err().to_string();
+
+    for path in [
+        "listen.grpc",
+        "listen.cores",
+        "identity.trust_domain",
+        "identity.dns_names",
+        "issuing.max_lifetime",
+        "limits.in_flight",
+        "telemetry.log_format",
+        "audits",
+    ] {
+        assert!(faults.contains(&format!(" {path}: ")), "{path} is missing in: {faults}");
+    }
+}
+
+#[test]
+fn lifetimes_that_contradict_each_other_are_a_fault() {
+    for (case, text) in [
+        ("default above the maximum", "default_lifetime = '2h'\nmax_lifetime = '1h'"),
+        ("root below a leaf", "max_lifetime = '48h'\nroot_lifetime = '24h'"),
+        ("too short", "default_lifetime = '1s'"),
+    ] {
+        assert!(read(&format!("[issuing]\n{text}")).is_err(), "{case}");
+    }
+    assert!(read("[issuing]\nmax_lifetime = '1h'").is_ok(), "the default follows the maximum down");
+}
+
+#[test]
+fn a_configuration_without_issuer_can_be_started_but_not_checked() {
+    let directory = tempfile::tempdir().unwrap();
+    let text = format!("[state]\ndirectory = '{}'", directory.path().join("state").display());
+
+    assert_eq!(read(&text).unwrap().check_files(), [NO_ISSUER]);
+}
+
+#[test]
+fn files_that_an_issuer_names_are_checked() {
+    let directory = tempfile::tempdir().unwrap();
+    let text = format!(
+        "[state]\ndirectory = '{}'\n[[issuer]]\nurl = 'https://a'\njwks_file = '/nonexistent/keys'",
+        directory.path().join("state").display()
+    );
+
+    let faults = read(&text).unwrap().check_files();
+
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert!(faults[0].starts_with("issuer[0]: cannot read /nonexistent/keys"), "{faults:?}");
+}
