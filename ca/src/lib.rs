@@ -1,6 +1,7 @@
 //! The certificate authority: authenticates workloads and issues X.509-SVIDs.
 
 pub mod admission;
+pub mod audit;
 pub mod authn;
 pub mod config;
 pub mod line_limit;

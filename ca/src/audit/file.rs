@@ -1,0 +1,154 @@
+//! The file: appended to as a whole or not at all, and followed when it is rotated.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use super::Durability;
+
+/// The log as the audit thread holds it.
+#[derive(Debug)]
+pub(super) struct LogFile {
+    path: PathBuf,
+    durability: Durability,
+    file: File,
+    /// Device and inode of `file`.
+    node: (u64, u64),
+    /// A part of a line stands at the end and could not be taken back.
+    torn: bool,
+}
+
+impl LogFile {
+    /// Opens `path` for appending, and makes it (0600) if it is not there.
+    pub(super) fn open(path: &Path, durability: Durability) -> io::Result<Self> {
+        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+        if let (Durability::Disk, Some(directory)) = (durability, path.parent()) {
+            File::open(directory)?.sync_all()?;
+        }
+        let metadata = file.metadata()?;
+        let node = (metadata.dev(), metadata.ino());
+        Ok(Self { path: path.to_owned(), durability, file, node, torn: false })
+    }
+
+    /// Where it is, for messages.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Appends all of `lines` durably. On an error nothing of them remains.
+    pub(super) fn append(&mut self, lines: &[u8]) -> io::Result<()> {
+        self.follow_rotation()?;
+        if self.torn {
+            self.file.write_all(b"\n")?;
+            self.torn = false;
+        }
+        let length = self.file.metadata()?.len();
+        let written = self.file.write_all(lines).and_then(|()| self.sync());
+        if written.is_err() {
+            // A pipe or a device cannot be shortened: then a newline at least ends what got through.
+            self.torn = self.file.set_len(length).is_err();
+        }
+        written
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        match self.durability {
+            Durability::OperatingSystem => Ok(()),
+            Durability::Disk => self.file.sync_data(),
+        }
+    }
+
+    /// Opens the path anew when it no longer leads to the open file.
+    fn follow_rotation(&mut self) -> io::Result<()> {
+        match fs::metadata(&self.path) {
+            Ok(metadata) if (metadata.dev(), metadata.ino()) == self.node => Ok(()),
+            _ => {
+                *self = Self::open(&self.path, self.durability)?;
+                Ok(())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Read, os::unix::fs::PermissionsExt, process::Command, thread};
+
+    use super::*;
+
+    fn fifo(directory: &Path) -> PathBuf {
+        let path = directory.join("pipe");
+        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+        path
+    }
+
+    fn reader(fifo: &Path) -> File {
+        // Read and write, so that opening waits for nobody.
+        File::options().read(true).write(true).open(fifo).unwrap()
+    }
+
+    #[test]
+    fn a_new_log_is_for_its_owner_only() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("audit.log");
+
+        LogFile::open(&path, Durability::Disk).unwrap().append(b"{}\n").unwrap();
+
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_renamed_log_is_followed_by_a_new_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, old) = (directory.path().join("audit.log"), directory.path().join("audit.log.1"));
+        let mut log = LogFile::open(&path, Durability::OperatingSystem).unwrap();
+        log.append(b"before\n").unwrap();
+        fs::rename(&path, &old).unwrap();
+        log.append(b"after\n").unwrap();
+
+        assert_eq!(fs::read(&old).unwrap(), b"before\n");
+        assert_eq!(fs::read(&path).unwrap(), b"after\n");
+    }
+
+    #[test]
+    fn with_disk_durability_a_sync_that_fails_is_a_write_that_fails() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = fifo(directory.path());
+        let _reader = reader(&path);
+        // A pipe takes every write and no fsync (EINVAL).
+        LogFile::open(&path, Durability::OperatingSystem).unwrap().append(b"{}\n").unwrap();
+        LogFile::open(&path, Durability::Disk).unwrap().append(b"{}\n").unwrap_err();
+    }
+
+    #[test]
+    fn half_a_line_that_cannot_be_taken_back_is_ended_before_the_next() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = fifo(directory.path());
+        let first_reader = reader(&path);
+        let mut log = LogFile::open(&path, Durability::OperatingSystem).unwrap();
+        let writing = thread::spawn(move || {
+            let failed = log.append(&[b'x'; 1 << 20]);
+            (log, failed)
+        });
+        let mut arrived = [0; 1];
+        (&first_reader).read_exact(&mut arrived).unwrap();
+        drop(first_reader);
+        let (mut log, failed) = writing.join().unwrap();
+        assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+
+        let mut second_reader = reader(&path);
+        let next = thread::spawn(move || log.append(b"next\n"));
+        let mut read = Vec::new();
+        while !read.ends_with(b"next\n") {
+            let mut piece = [0; 4096];
+            let length = second_reader.read(&mut piece).unwrap();
+            read.extend_from_slice(&piece[..length]);
+        }
+
+        next.join().unwrap().unwrap();
+        assert!(read.ends_with(b"x\nnext\n"));
+    }
+}

@@ -1,0 +1,209 @@
+//! The audit log against real files, devices and limits.
+
+use std::{fs, os::unix::fs::symlink, process::Command, time::Duration};
+
+use serde_json::Value;
+use signet_identity::ManualClock;
+use tempfile::TempDir;
+
+use super::*;
+
+/// A log in a directory of its own, at a time that stands still.
+struct Scene {
+    directory: TempDir,
+    clock: Arc<ManualClock>,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let start = std::time::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        Self { directory: tempfile::tempdir().unwrap(), clock: Arc::new(ManualClock::at(start)) }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.path().join("audit.log")
+    }
+
+    fn open(&self) -> AuditLog {
+        let settings =
+            AuditSettings { path: self.path(), durability: Durability::OperatingSystem, max_waiting: 1000 };
+        AuditLog::open(settings, Arc::clone(&self.clock) as _).unwrap()
+    }
+
+    /// The path leads to a device that is always full.
+    fn fill_disk(&self) {
+        let _ = fs::remove_file(self.path());
+        symlink("/dev/full", self.path()).unwrap();
+    }
+
+    fn free_disk(&self) {
+        fs::remove_file(self.path()).unwrap();
+    }
+
+    fn lines(&self) -> Vec<Value> {
+        let log = fs::read_to_string(self.path()).unwrap();
+        log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    fn events(&self) -> Vec<String> {
+        self.lines().iter().map(|line| line["event"].as_str().unwrap().to_owned()).collect()
+    }
+}
+
+fn refused<'a>(request_id: &'a str, reason: &'a str) -> Record<'a> {
+    Record::Refused { request_id, requester: &Requester::Authority, reason }
+}
+
+fn failed(request_id: &str) -> Record<'_> {
+    Record::Failed { request_id, reason: "because" }
+}
+
+#[tokio::test]
+async fn a_record_is_in_the_file_when_it_is_acknowledged() {
+    let scene = Scene::new();
+    let log = scene.open();
+
+    log.record(&refused("r-1", "no")).await.unwrap();
+
+    let line = scene.lines().pop().unwrap();
+    assert_eq!((&line["event"], &line["request_id"]), (&"refused".into(), &"r-1".into()));
+    assert_eq!(line["time"], "2027-01-15T08:00:00.000Z");
+}
+
+#[tokio::test]
+async fn hostile_text_stays_on_its_line() {
+    let scene = Scene::new();
+    let log = scene.open();
+    let hostile = "no\"}\n{\"event\":\"issued\",\"request_id\":\"forged\"}\r\u{2028}\0";
+
+    log.record(&refused(hostile, hostile)).await.unwrap();
+
+    assert_eq!(scene.events(), ["started", "refused"]);
+    assert_eq!(scene.lines()[1]["reason"], hostile);
+}
+
+#[tokio::test]
+async fn a_full_disk_fails_every_record_and_says_why() {
+    let scene = Scene::new();
+    scene.fill_disk();
+    let log = scene.open();
+
+    let unavailable = log.record(&refused("r-1", "no")).await.unwrap_err();
+
+    assert!(unavailable.to_string().contains("audit.log"), "{unavailable}");
+    let cause = std::error::Error::source(&unavailable).unwrap().to_string();
+    assert!(cause.contains("No space left on device"), "{cause}");
+    assert!(log.state().borrow().is_err());
+}
+
+#[tokio::test]
+async fn a_log_that_can_be_written_again_serves_the_next_record() {
+    let scene = Scene::new();
+    let log = scene.open();
+    scene.fill_disk();
+    log.record(&refused("lost-1", "no")).await.unwrap_err();
+    scene.clock.advance(Duration::from_secs(60));
+    log.record(&refused("lost-2", "no")).await.unwrap_err();
+    scene.free_disk();
+
+    log.record(&refused("r-3", "no")).await.unwrap();
+
+    assert!(log.state().borrow().is_ok());
+    let lines = scene.lines();
+    assert_eq!(scene.events(), ["resumed", "refused"]);
+    assert_eq!(
+        (&lines[0]["since"], &lines[0]["refused_records"]),
+        (&"2027-01-15T08:00:00.000Z".into(), &2.into())
+    );
+}
+
+#[tokio::test]
+async fn a_log_mends_itself_though_no_record_comes() {
+    let scene = Scene::new();
+    scene.fill_disk();
+    let log = scene.open();
+    let mut state = log.state();
+    assert!(state.borrow_and_update().is_err());
+    scene.free_disk();
+
+    state.wait_for(Result::is_ok).await.unwrap();
+
+    assert_eq!(scene.events(), ["started", "resumed"]);
+}
+
+#[tokio::test]
+async fn an_outcome_that_could_not_be_written_is_written_first() {
+    let scene = Scene::new();
+    let log = scene.open();
+    scene.fill_disk();
+    log.record(&failed("r-1")).await.unwrap_err();
+    log.record(&refused("r-2", "no")).await.unwrap_err();
+    scene.free_disk();
+
+    log.record(&refused("r-3", "no")).await.unwrap();
+
+    assert_eq!(scene.events(), ["failed", "resumed", "refused"]);
+    assert_eq!(scene.lines()[0]["request_id"], "r-1");
+}
+
+#[tokio::test]
+async fn what_a_crash_left_open_is_closed_at_start_and_only_once() {
+    let scene = Scene::new();
+    let signing = |id| format!("{{\"event\":\"signing\",\"request_id\":\"{id}\"}}\n");
+    let crashed =
+        signing("a") + &signing("b") + "{\"event\":\"issued\",\"request_id\":\"a\"}\n{\"event\":\"iss";
+    fs::write(scene.path(), crashed).unwrap();
+
+    drop(scene.open());
+    drop(scene.open());
+
+    assert_eq!(
+        scene.events(),
+        ["signing", "signing", "issued", "torn", "abandoned", "started", "started"],
+        "{:#?}",
+        scene.lines()
+    );
+    assert_eq!(scene.lines()[4]["request_id"], "b");
+    assert_eq!(scene.lines()[3]["bytes"], 13);
+}
+
+#[test]
+fn a_path_that_cannot_be_opened_is_refused_with_the_remedy() {
+    let path = PathBuf::from("/nowhere/at/all/audit.log");
+    let settings = AuditSettings { path, durability: Durability::Disk, max_waiting: 1 };
+    let clock = Arc::new(ManualClock::at(std::time::UNIX_EPOCH));
+
+    let refused = AuditLog::open(settings, clock).err().unwrap();
+
+    assert!(refused.to_string().contains("must exist and be writable"), "{refused}");
+}
+
+/// Starts itself again in a process whose files may not grow beyond a few KiB.
+#[tokio::test]
+async fn half_a_line_on_a_full_file_system_is_taken_back() {
+    if rustix::process::getrlimit(rustix::process::Resource::Fsize).current.is_none() {
+        let child = Command::new("sh")
+            .args(["-c", "trap '' XFSZ; ulimit -f 8; exec \"$0\" --exact \"$1\""])
+            .arg(std::env::current_exe().unwrap())
+            .arg("audit::tests::half_a_line_on_a_full_file_system_is_taken_back")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&child.stdout);
+        assert!(child.status.success() && said.contains("1 passed"), "{said}");
+        return;
+    }
+    let scene = Scene::new();
+    let log = scene.open();
+    let mut written = 1;
+    while log.record(&refused("r", &"x".repeat(300))).await.is_ok() {
+        written += 1;
+    }
+
+    let content = fs::read_to_string(scene.path()).unwrap();
+    assert!(content.ends_with("}\n"), "half a line stands at the end: {content}");
+    assert_eq!(content.lines().count(), written);
+
+    fs::rename(scene.path(), scene.directory.path().join("audit.log.1")).unwrap();
+    log.record(&refused("r", "no")).await.unwrap();
+    assert_eq!(scene.events(), ["resumed", "refused"]);
+}
