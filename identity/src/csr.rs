@@ -9,7 +9,7 @@ use der::asn1::{AnyRef, BitStringRef};
 use der::oid::ObjectIdentifier;
 use der::{Decode, Reader, SliceReader, Tag, TagNumber, Tagged};
 
-use crate::x509::{AltName, Extensions, ExtensionsError, oid, parse_all};
+use crate::x509::{AltName, Extensions, X509Error, oid, parse_all};
 use crate::{PemError, PublicKey, PublicKeyError, SignatureAlgorithm, pem};
 
 mod request;
@@ -119,11 +119,11 @@ impl From<der::Error> for CsrError {
     }
 }
 
-impl From<ExtensionsError> for CsrError {
-    fn from(error: ExtensionsError) -> Self {
+impl From<X509Error> for CsrError {
+    fn from(error: X509Error) -> Self {
         match error {
-            ExtensionsError::Der(error) => Self::Malformed(error),
-            ExtensionsError::Duplicate(id) => Self::Duplicate(id),
+            X509Error::Der(error) => Self::Malformed(error),
+            X509Error::Duplicate(id) => Self::Duplicate(id),
         }
     }
 }

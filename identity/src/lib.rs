@@ -2,6 +2,7 @@
 //!
 //! No I/O and nothing asynchronous.
 
+mod ca_certificate;
 mod caller;
 mod clock;
 mod csr;
@@ -12,11 +13,13 @@ mod pem;
 mod policy;
 mod public_key;
 mod spiffe_id;
+mod template;
 #[cfg(test)]
 mod test_support;
 mod validity;
 mod x509;
 
+pub use ca_certificate::{CaCertificate, CaCertificateError};
 pub use caller::{Caller, NotAServiceAccount};
 pub use clock::Clock;
 #[cfg(any(test, feature = "testing"))]
@@ -28,4 +31,6 @@ pub use pem::PemError;
 pub use policy::{Approved, Ask, Denied, IssuingPolicy, PolicyError, approve};
 pub use public_key::{Fingerprint, KeyAlgorithm, PublicKey, PublicKeyError, SignatureAlgorithm};
 pub use spiffe_id::{SpiffeId, SpiffeIdError, TrustDomain};
+pub use template::{LeafTemplate, TemplateError};
 pub use validity::{Validity, ValidityError};
+pub use x509::X509Error;

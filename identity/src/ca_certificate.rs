@@ -1,0 +1,197 @@
+//! The certificate of an authority: who signs.
+
+use std::time::{Duration, SystemTime};
+
+use der::asn1::OctetStringRef;
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, KeyIdMethod, KeyUsagePurpose,
+};
+use rcgen::{SanType, SerialNumber};
+use rustls_pki_types::CertificateDer;
+use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::ext::pkix::{BasicConstraints as Constraints, KeyUsage, NameConstraints};
+
+use crate::hex::hex;
+use crate::validity::MAX_BACKDATE;
+use crate::x509::{Certificate, Extensions, X509Error, oid, random_serial};
+use crate::{PrivateKey, PublicKey, PublicKeyError, TrustDomain, Validity, ValidityError, pem};
+
+/// A certificate that may sign leaves.
+///
+/// Guarantees: cA is true (rule X-10), keyCertSign is set, it has a subject and a
+/// subjectKeyIdentifier for its leaves to point at, its key is of a kind we verify, and it has no URI name
+/// constraints. Not that anybody trusts it.
+#[derive(Debug, Clone)]
+pub struct CaCertificate {
+    der: CertificateDer<'static>,
+    subject: Vec<u8>,
+    key_identifier: Vec<u8>,
+    public_key: PublicKey,
+    validity: Validity,
+}
+
+impl CaCertificate {
+    /// A new root for `key`, valid from a minute before `now` to `lifetime` after it: the SPIFFE ID of the
+    /// trust domain as its URI SAN, keyCertSign and cRLSign, and a subject that no other key
+    /// has, for verifiers that find issuers by name mistake roots of equal names for each other.
+    pub fn self_signed(
+        key: &PrivateKey,
+        trust_domain: &TrustDomain,
+        now: SystemTime,
+        lifetime: Duration,
+    ) -> Result<Self, CaCertificateError> {
+        let not_before = now.checked_sub(MAX_BACKDATE).unwrap_or(now);
+        let not_after = now.checked_add(lifetime).ok_or(ValidityError::Inexpressible)?;
+        let validity = Validity::new(not_before, not_after)?;
+        let key_identifier = key.public_key().key_identifier();
+        let mut params = CertificateParams::default();
+        params.not_before = validity.not_before().into();
+        params.not_after = validity.not_after().into();
+        params.serial_number =
+            Some(SerialNumber::from_slice(&random_serial().map_err(|_| CaCertificateError::NoRandomness)?));
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::OrganizationName, format!("{trust_domain:.64}"));
+        params.distinguished_name.push(DnType::CommonName, format!("Signet {}", hex(&key_identifier)));
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        params.key_identifier_method = KeyIdMethod::PreSpecified(key_identifier.to_vec());
+        let uri = trust_domain.id().as_str().try_into().map_err(CaCertificateError::NotMade)?;
+        params.subject_alt_names = vec![SanType::URI(uri)];
+        Self::from_der(params.self_signed(key).map_err(CaCertificateError::NotMade)?.into())
+    }
+
+    /// Any CA certificate that can sign SVIDs which peers accept.
+    pub fn from_der(der: CertificateDer<'static>) -> Result<Self, CaCertificateError> {
+        let certificate = Certificate::parse(&der)?;
+        let extensions = &certificate.extensions;
+        if !extensions
+            .decode::<Constraints>(oid::BASIC_CONSTRAINTS)?
+            .is_some_and(|constraints| constraints.ca)
+        {
+            return Err(CaCertificateError::NotACa);
+        }
+        if !extensions.decode::<KeyUsage>(oid::KEY_USAGE)?.is_some_and(|usage| usage.key_cert_sign()) {
+            return Err(CaCertificateError::NoCertSign);
+        }
+        if certificate.has_empty_subject() {
+            return Err(CaCertificateError::EmptySubject);
+        }
+        refuse_uri_constraints(extensions)?;
+        let key_identifier = extensions
+            .decode::<&OctetStringRef>(oid::SUBJECT_KEY_IDENTIFIER)?
+            .ok_or(CaCertificateError::NoKeyIdentifier)?;
+        Ok(Self {
+            subject: certificate.subject.to_vec(),
+            key_identifier: key_identifier.as_bytes().to_vec(),
+            public_key: PublicKey::from_spki(certificate.spki).map_err(CaCertificateError::Key)?,
+            validity: certificate.validity,
+            der,
+        })
+    }
+
+    /// The certificate.
+    pub fn der(&self) -> &CertificateDer<'static> {
+        &self.der
+    }
+
+    /// From when to when it may sign.
+    pub fn validity(&self) -> Validity {
+        self.validity
+    }
+
+    /// The key that its signatures verify under.
+    pub fn public_key(&self) -> &PublicKey {
+        &self.public_key
+    }
+
+    /// Its subjectKeyIdentifier in lower-case hex: the name of this authority in logs and audit.
+    pub fn key_id(&self) -> String {
+        hex(&self.key_identifier)
+    }
+
+    /// One PEM block.
+    pub fn to_pem(&self) -> String {
+        pem::encode("CERTIFICATE", &self.der)
+    }
+
+    /// The Name that its leaves have as issuer, verbatim.
+    pub(crate) fn subject(&self) -> &[u8] {
+        &self.subject
+    }
+
+    /// What its leaves have as authorityKeyIdentifier: copied, for there are several ways to compute it.
+    pub(crate) fn key_identifier(&self) -> &[u8] {
+        &self.key_identifier
+    }
+}
+
+/// Why a certificate cannot sign SVIDs.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CaCertificateError {
+    /// Not a certificate.
+    #[error("the CA certificate is malformed")]
+    Malformed(#[source] X509Error),
+    /// A leaf was given where an authority is needed.
+    #[error("the certificate is not a CA's: basicConstraints does not say CA:TRUE (X-10)")]
+    NotACa,
+    /// A CA that may not sign certificates.
+    #[error(
+        "the CA certificate's keyUsage does not allow keyCertSign (X-14); issue it anew with `keyUsage = critical, keyCertSign, cRLSign`"
+    )]
+    NoCertSign,
+    /// Leaves could not name their issuer.
+    #[error(
+        "the CA certificate has an empty subject, so its leaves could not name it; issue it anew with one"
+    )]
+    EmptySubject,
+    /// Leaves could not point at their issuer's key.
+    #[error(
+        "the CA certificate has no subjectKeyIdentifier; issue it anew with `subjectKeyIdentifier = hash`"
+    )]
+    NoKeyIdentifier,
+    /// The webpki of rustls cannot evaluate them and would refuse every SVID below this certificate.
+    #[error(
+        "the CA certificate has URI name constraints, under which rustls (webpki) rejects every SVID; issue it anew without them"
+    )]
+    UriNameConstraints,
+    /// Its key is of a kind that is not verified.
+    #[error("the CA certificate's key is refused")]
+    Key(#[source] PublicKeyError),
+    /// The lifetime asked for cannot be expressed.
+    #[error("the CA certificate cannot have this validity")]
+    Validity(#[from] ValidityError),
+    /// The operating system's random number generator failed.
+    #[error("the operating system gave no random numbers for a serial")]
+    NoRandomness,
+    /// The certificate could not be laid out or signed: our fault.
+    #[error("the CA certificate could not be made")]
+    NotMade(#[source] rcgen::Error),
+}
+
+impl From<X509Error> for CaCertificateError {
+    fn from(error: X509Error) -> Self {
+        Self::Malformed(error)
+    }
+}
+
+impl From<der::Error> for CaCertificateError {
+    fn from(error: der::Error) -> Self {
+        Self::Malformed(error.into())
+    }
+}
+
+fn refuse_uri_constraints(extensions: &Extensions<'_>) -> Result<(), CaCertificateError> {
+    let Some(constraints) = extensions.decode::<NameConstraints>(oid::NAME_CONSTRAINTS)? else {
+        return Ok(());
+    };
+    let subtrees = constraints.permitted_subtrees.iter().chain(&constraints.excluded_subtrees).flatten();
+    for subtree in subtrees {
+        if matches!(subtree.base, GeneralName::UniformResourceIdentifier(_)) {
+            return Err(CaCertificateError::UriNameConstraints);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
