@@ -1,7 +1,11 @@
 //! The words of the field and the one decision: may this caller have this certificate?
 //!
-//! No I/O and nothing asynchronous.
+//! No I/O and nothing asynchronous. Read in the order of a CSR's walk: [`jwt`] proves a token, [`Caller`]
+//! says who that makes it, [`Csr`] what it asks for, [`approve`] decides, [`LeafTemplate`] lays out the
+//! certificate, and [`X509Svid`] checks it as a peer will. Each of them is made only by its step, so that
+//! holding one means that the step was taken.
 
+mod bundle;
 mod ca_certificate;
 mod caller;
 mod clock;
@@ -13,12 +17,14 @@ mod pem;
 mod policy;
 mod public_key;
 mod spiffe_id;
+mod svid;
 mod template;
 #[cfg(test)]
 mod test_support;
 mod validity;
 mod x509;
 
+pub use bundle::{BundleError, BundleVersion, MAX_AUTHORITIES, TrustBundle};
 pub use ca_certificate::{CaCertificate, CaCertificateError};
 pub use caller::{Caller, NotAServiceAccount};
 pub use clock::Clock;
@@ -31,6 +37,7 @@ pub use pem::PemError;
 pub use policy::{Approved, Ask, Denied, IssuingPolicy, PolicyError, approve};
 pub use public_key::{Fingerprint, KeyAlgorithm, PublicKey, PublicKeyError, SignatureAlgorithm};
 pub use spiffe_id::{SpiffeId, SpiffeIdError, TrustDomain};
+pub use svid::{AuthorityProof, BrokenRule, Expected, MAX_CHAIN, SvidError, X509Svid};
 pub use template::{LeafTemplate, TemplateError};
 pub use validity::{Validity, ValidityError};
 pub use x509::X509Error;
