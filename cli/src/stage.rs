@@ -1,0 +1,67 @@
+//! Real programs on one machine, set up to be watched: the demo and the tests play on it.
+//!
+//! A [`Stage`] is a private directory and the processes that run in it. Both are gone when it is dropped, and also
+//! when this program is killed; see `guard`.
+
+mod application;
+mod guard;
+pub mod http;
+mod load;
+mod ports;
+mod process;
+mod programs;
+mod token_volume;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+
+pub use application::Application;
+use guard::Guard;
+pub use load::{Load, Tally};
+use ports::Ports;
+pub use process::{Process, Program};
+pub use programs::Programs;
+pub use token_volume::TokenVolume;
+
+/// A private directory and the processes that run in it.
+#[derive(Debug)]
+pub struct Stage {
+    directory: PathBuf,
+    ports: Ports,
+    guard: Arc<Guard>,
+}
+
+impl Stage {
+    /// Makes the directory (mode 0700, in the system's directory for temporary files) and posts the guard over it.
+    pub fn set() -> Result<Self> {
+        let directory =
+            tempfile::Builder::new().prefix("signet-").tempdir().context("cannot make a directory")?;
+        let guard = Guard::post(directory.path()).context("cannot start /bin/sh")?;
+        Ok(Self { directory: directory.keep(), ports: Ports::new(), guard: Arc::new(guard) })
+    }
+
+    /// The directory: configurations, sockets, tokens and logs.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Writes a file into the directory and returns its path.
+    pub fn write(&self, name: &str, content: &str) -> Result<PathBuf> {
+        let path = self.directory.join(name);
+        fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(path)
+    }
+
+    /// A TCP port on 127.0.0.1 that nobody uses, handed out once.
+    pub fn free_port(&self) -> Result<u16> {
+        self.ports.free()
+    }
+
+    /// Starts a program in the directory. Its output is appended to `<name>.log` there.
+    pub fn start(&self, program: &Program) -> Result<Process> {
+        Process::start(program, &self.directory, Arc::clone(&self.guard))
+    }
+}
