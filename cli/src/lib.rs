@@ -1,0 +1,3 @@
+//! The operator's and tester's command line.
+
+pub mod stage;
