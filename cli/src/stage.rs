@@ -4,6 +4,7 @@
 //! when this program is killed; see `guard`.
 
 mod application;
+pub mod envoy;
 mod guard;
 pub mod http;
 mod load;

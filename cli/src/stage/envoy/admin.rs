@@ -1,0 +1,99 @@
+//! What an Envoy says about itself.
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use crate::stage::http;
+
+/// The admin interface of an Envoy.
+#[derive(Debug, Clone, Copy)]
+pub struct Admin {
+    port: u16,
+}
+
+/// A certificate that Envoy serves with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServedCertificate {
+    /// Its URI SAN.
+    pub identity: String,
+    /// Hex, as Envoy writes it: lower case, without leading zeros.
+    pub serial: String,
+    /// RFC 3339.
+    pub expires_at: String,
+}
+
+impl Admin {
+    pub(super) fn on(port: u16) -> Self {
+        Self { port }
+    }
+
+    /// The port on 127.0.0.1.
+    pub fn port(self) -> u16 {
+        self.port
+    }
+
+    /// Every listener has its secrets and is bound.
+    pub async fn is_ready(self) -> bool {
+        http::get(self.port, "/ready").await.is_ok_and(|answer| answer.status.is_success())
+    }
+
+    /// What serves at this moment, one for each TLS context that has a certificate. The configuration dump does not
+    /// tell that: it shows what was pushed last, even when Envoy has rejected it.
+    pub async fn certificates(self) -> Result<Vec<ServedCertificate>> {
+        let answer = http::get(self.port, "/certs").await?;
+        let contexts: Contexts =
+            serde_json::from_str(&answer.body).context("Envoy's /certs is not understood")?;
+        Ok(contexts.certificates.into_iter().flat_map(|context| context.cert_chain).map(Into::into).collect())
+    }
+
+    /// The serial of the certificate that serves for this identity, if there is one.
+    pub async fn serial_of(self, identity: &str) -> Result<Option<String>> {
+        let mut certificates = self.certificates().await?.into_iter();
+        Ok(certificates
+            .find(|certificate| certificate.identity == identity)
+            .map(|certificate| certificate.serial))
+    }
+
+    /// The value of a counter or gauge; 0 for one that does not exist, as those that nothing has touched yet.
+    pub async fn statistic(self, name: &str) -> Result<u64> {
+        let answer = http::get(self.port, "/stats").await?;
+        let value = answer.body.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+        value.map_or(Ok(0), |value| value.parse().with_context(|| format!("{name} is {value:?}")))
+    }
+}
+
+#[derive(Deserialize)]
+struct Contexts {
+    certificates: Vec<TlsContext>,
+}
+
+#[derive(Deserialize)]
+struct TlsContext {
+    #[serde(default)]
+    cert_chain: Vec<Leaf>,
+}
+
+#[derive(Deserialize)]
+struct Leaf {
+    serial_number: String,
+    #[serde(default)]
+    subject_alt_names: Vec<SubjectAltName>,
+    expiration_time: String,
+}
+
+#[derive(Deserialize)]
+struct SubjectAltName {
+    #[serde(default)]
+    uri: String,
+}
+
+impl From<Leaf> for ServedCertificate {
+    fn from(leaf: Leaf) -> Self {
+        let identity = leaf.subject_alt_names.into_iter().map(|name| name.uri).find(|uri| !uri.is_empty());
+        Self {
+            identity: identity.unwrap_or_default(),
+            serial: leaf.serial_number,
+            expires_at: leaf.expiration_time,
+        }
+    }
+}
