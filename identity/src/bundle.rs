@@ -130,3 +130,6 @@ fn ca_validity(der: &CertificateDer<'_>) -> Result<Option<Validity>, X509Error> 
     let constraints = certificate.extensions.decode::<BasicConstraints>(oid::BASIC_CONSTRAINTS)?;
     Ok(constraints.is_some_and(|constraints| constraints.ca).then_some(certificate.validity))
 }
+
+#[cfg(test)]
+mod tests;

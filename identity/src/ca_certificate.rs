@@ -42,21 +42,7 @@ impl CaCertificate {
     ) -> Result<Self, CaCertificateError> {
         let not_before = now.checked_sub(MAX_BACKDATE).unwrap_or(now);
         let not_after = now.checked_add(lifetime).ok_or(ValidityError::Inexpressible)?;
-        let validity = Validity::new(not_before, not_after)?;
-        let key_identifier = key.public_key().key_identifier();
-        let mut params = CertificateParams::default();
-        params.not_before = validity.not_before().into();
-        params.not_after = validity.not_after().into();
-        params.serial_number =
-            Some(SerialNumber::from_slice(&random_serial().map_err(|_| CaCertificateError::NoRandomness)?));
-        params.distinguished_name = DistinguishedName::new();
-        params.distinguished_name.push(DnType::OrganizationName, format!("{trust_domain:.64}"));
-        params.distinguished_name.push(DnType::CommonName, format!("Signet {}", hex(&key_identifier)));
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        params.key_identifier_method = KeyIdMethod::PreSpecified(key_identifier.to_vec());
-        let uri = trust_domain.id().as_str().try_into().map_err(CaCertificateError::NotMade)?;
-        params.subject_alt_names = vec![SanType::URI(uri)];
+        let params = profile(key.public_key(), trust_domain, Validity::new(not_before, not_after)?)?;
         Self::from_der(params.self_signed(key).map_err(CaCertificateError::NotMade)?.into())
     }
 
@@ -178,6 +164,30 @@ impl From<der::Error> for CaCertificateError {
     fn from(error: der::Error) -> Self {
         Self::Malformed(error.into())
     }
+}
+
+/// What a CA certificate of ours says.
+pub(crate) fn profile(
+    key: &PublicKey,
+    trust_domain: &TrustDomain,
+    validity: Validity,
+) -> Result<CertificateParams, CaCertificateError> {
+    let serial = random_serial().map_err(|_| CaCertificateError::NoRandomness)?;
+    let uri = trust_domain.id().as_str().try_into().map_err(CaCertificateError::NotMade)?;
+    let key_identifier = key.key_identifier();
+    let mut params = CertificateParams::default();
+    params.not_before = validity.not_before().into();
+    params.not_after = validity.not_after().into();
+    params.serial_number = Some(SerialNumber::from_slice(&serial));
+    params.distinguished_name = DistinguishedName::new();
+    // At most 64 characters each (RFC 5280 §A.1).
+    params.distinguished_name.push(DnType::OrganizationName, format!("{:.64}", trust_domain.as_str()));
+    params.distinguished_name.push(DnType::CommonName, format!("Signet {}", hex(&key_identifier)));
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.key_identifier_method = KeyIdMethod::PreSpecified(key_identifier.to_vec());
+    params.subject_alt_names = vec![SanType::URI(uri)];
+    Ok(params)
 }
 
 fn refuse_uri_constraints(extensions: &Extensions<'_>) -> Result<(), CaCertificateError> {

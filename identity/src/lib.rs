@@ -21,6 +21,9 @@ mod svid;
 mod template;
 #[cfg(test)]
 mod test_support;
+#[cfg(any(test, feature = "testing"))]
+#[allow(clippy::expect_used, reason = "a builder that fails has failed its test")]
+pub mod testing;
 mod validity;
 mod x509;
 

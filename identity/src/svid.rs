@@ -176,6 +176,9 @@ fn check(
     trust_domain: &TrustDomain,
     now: SystemTime,
 ) -> Result<(), SvidError> {
+    if expected.identity.path().is_empty() {
+        return Err(BrokenRule::RootPath.into());
+    }
     let uri = rules::check(leaf)?;
     if uri != expected.identity.as_str() {
         return Err(SvidError::WrongIdentity { found: uri.to_owned(), expected: expected.identity.clone() });
@@ -195,3 +198,6 @@ fn check(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

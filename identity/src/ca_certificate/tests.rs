@@ -62,7 +62,12 @@ fn no_two_keys_have_the_same_subject() {
 fn a_long_trust_domain_still_makes_a_root() {
     let long: TrustDomain = "a".repeat(255).parse().unwrap();
     let key = PrivateKey::generate().unwrap();
-    assert!(CaCertificate::self_signed(&key, &long, now(), YEARS_10).is_ok());
+    let root = CaCertificate::self_signed(&key, &long, now(), YEARS_10).unwrap();
+    let openssl = OpenSsl::new();
+    openssl.write("root.pem", root.to_pem());
+    let subject = openssl.run("x509 -in root.pem -noout -subject -nameopt multiline");
+    let organisation = subject.lines().find(|line| line.contains("organizationName")).unwrap();
+    assert_eq!(organisation.matches('a').count() - "organizationName".matches('a').count(), 64, "{subject}");
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage};
 
-use crate::SpiffeIdError;
 use crate::x509::{AltName, Certificate, oid};
 
 use super::SvidError;
@@ -16,9 +15,6 @@ pub enum BrokenRule {
         /// How many it has.
         count: usize,
     },
-    ///
-    #[error("the certificate's URI SAN is not a SPIFFE ID (X-21)")]
-    NotASpiffeId(#[source] SpiffeIdError),
     ///
     #[error("the certificate's SPIFFE ID has no path, so it names a trust domain and no workload (X-04)")]
     RootPath,
@@ -45,7 +41,7 @@ pub enum BrokenRule {
     UnknownCritical(der::oid::ObjectIdentifier),
 }
 
-/// Holds `leaf` to the rules; its one URI SAN, a SPIFFE ID.
+/// Holds `leaf` to the rules. Its one URI SAN, which is yet to be compared with the expected SPIFFE ID.
 pub(super) fn check<'a>(leaf: &Certificate<'a>) -> Result<&'a str, SvidError> {
     check_usage(leaf)?;
     let unknown =
