@@ -1,0 +1,60 @@
+//! Whether the CA can be had, as the last event told.
+
+/// The last that was heard of the CA.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reachability {
+    /// Nothing yet: the first attempt to connect is under way.
+    Unknown,
+    /// Connected, and the last call was answered.
+    Reachable,
+    /// The last attempt to connect failed.
+    Disconnected,
+    /// Connected, but the last call got no answer, or one that says the CA can sign nothing at present.
+    Failing,
+}
+
+/// What happened to a connection or on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Event {
+    Connected,
+    ConnectFailed,
+    /// Any answer of a CA that does its work, refusals included.
+    Answered,
+    /// Silence, nonsense, or the word that nothing can be signed.
+    Unserved,
+}
+
+impl Reachability {
+    /// A CA that accepts connections and answers nothing stays `Failing` through its reconnects: else each of
+    /// them would wake all waiters for nothing.
+    pub(crate) fn after(self, event: Event) -> Self {
+        match (event, self) {
+            (Event::Answered, _) => Self::Reachable,
+            (Event::Connected, Self::Failing) => Self::Failing,
+            (Event::Connected, _) => Self::Reachable,
+            (Event::ConnectFailed, _) | (Event::Unserved, Self::Disconnected) => Self::Disconnected,
+            (Event::Unserved, _) => Self::Failing,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Event::*, Reachability::*};
+
+    #[test]
+    fn the_last_event_decides() {
+        for (name, before, event, after) in [
+            ("the first connection", Unknown, Connected, Reachable),
+            ("nobody listens", Unknown, ConnectFailed, Disconnected),
+            ("back again", Disconnected, Connected, Reachable),
+            ("silent", Reachable, Unserved, Failing),
+            ("silent, then connected anew", Failing, Connected, Failing),
+            ("silent, then gone", Failing, ConnectFailed, Disconnected),
+            ("silent, then answering", Failing, Answered, Reachable),
+            ("a call that ends after the connection", Disconnected, Unserved, Disconnected),
+        ] {
+            assert_eq!(before.after(event), after, "{name}");
+        }
+    }
+}

@@ -1,0 +1,395 @@
+//! A certificate authority in memory: its certificates, tokens and refusals are real, its moods are scripted.
+#![allow(clippy::unwrap_used, reason = "a test double: what fails here is a fault of the test")]
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use async_trait::async_trait;
+use rustls::pki_types::CertificateDer;
+use signet_identity::{
+    Approved, Ask, BundleVersion, CaCertificate, Caller, CertificateRequest, Clock, Csr, IssuingPolicy,
+    LeafTemplate, Pod, PrivateKey, SignatureAlgorithm, SpiffeId, TrustBundle, TrustDomain, approve,
+    jwt::{self, DevelopmentIssuer, Jwks, TokenRequest, TokenRules},
+};
+use tokio::{sync::watch, time::sleep};
+use tonic::Code;
+
+use crate::{CaClient, CaError, Issued, Outage, Reachability, Refusal, Token, TokenHash};
+
+/// A CA that proves tokens, decides and signs as the real one does, in this process and by the given clock.
+///
+/// Tokens come from [`FakeCa::token`]; every other one is refused. Panics where a test would: on anything
+/// that cannot fail in a test.
+pub struct FakeCa {
+    clock: Arc<dyn Clock>,
+    policy: IssuingPolicy,
+    tokens: DevelopmentIssuer,
+    rules: TokenRules,
+    jwks: Jwks,
+    state: Mutex<State>,
+    reachability: watch::Sender<Reachability>,
+}
+
+struct State {
+    authority: Authority,
+    roots: Vec<CertificateDer<'static>>,
+    version: Option<BundleVersion>,
+    script: VecDeque<Answer>,
+    mood: Answer,
+    calls: Vec<Call>,
+}
+
+struct Authority {
+    key: PrivateKey,
+    certificate: CaCertificate,
+}
+
+/// What the CA does with a call.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    /// Proves the token, decides, signs.
+    Honest,
+    /// The same, but only after a while.
+    Late(Duration),
+    /// Silent until the deadline of a call.
+    Hang,
+    /// Fails in the given way.
+    Fail(CaError),
+    /// Hands out what no honest CA would.
+    Forge(Forgery),
+}
+
+/// Certificates that an agent must never serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forgery {
+    /// For a key of the CA's own making.
+    WrongKey,
+    /// For another workload, and so for another key as well.
+    WrongIdentity,
+    /// It ended before the call.
+    Expired,
+    /// Signed by an authority that is not in the bundle.
+    UnknownRoot,
+}
+
+/// A call as it arrived, also when it was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// By the CA's clock.
+    pub at: SystemTime,
+    /// Whose token it was.
+    pub token: TokenHash,
+    /// The first URI name in the CSR; empty when there is none.
+    pub identity: String,
+    /// The lifetime asked for.
+    pub lifetime: Option<Duration>,
+}
+
+impl FakeCa {
+    /// A CA with a new root. Leaves live an hour unless the call asks otherwise, at most a day.
+    pub fn new(trust_domain: TrustDomain, clock: Arc<dyn Clock>) -> Self {
+        let authority = Authority::new(&trust_domain, clock.now());
+        let tokens = DevelopmentIssuer::new(PrivateKey::generate().unwrap(), ISSUER.to_owned());
+        let tokens = tokens.unwrap();
+        Self {
+            rules: TokenRules {
+                issuer: ISSUER.to_owned(),
+                audiences: vec![AUDIENCE.to_owned()],
+                leeway: Duration::ZERO,
+            },
+            jwks: Jwks::from_json(tokens.jwks_json().as_bytes()).unwrap(),
+            tokens,
+            policy: IssuingPolicy::new(trust_domain, HOUR, 24 * HOUR).unwrap(),
+            state: Mutex::new(State {
+                roots: vec![authority.certificate.der().clone()],
+                authority,
+                version: Some(BundleVersion { epoch: seconds(clock.now()), sequence: 1 }),
+                script: VecDeque::new(),
+                mood: Answer::Honest,
+                calls: Vec::new(),
+            }),
+            clock,
+            reachability: watch::Sender::new(Reachability::Reachable),
+        }
+    }
+
+    /// A genuine token of the service account.
+    pub fn token(&self, namespace: &str, service_account: &str, lifetime: Duration) -> Token {
+        let request = TokenRequest {
+            namespace: namespace.to_owned(),
+            service_account: service_account.to_owned(),
+            audiences: vec![AUDIENCE.to_owned()],
+            lifetime,
+            pod: Pod::default(),
+        };
+        Token::new(&self.tokens.mint(&request, self.clock.now()).unwrap()).unwrap()
+    }
+
+    /// Answers the next call not yet spoken for in this way.
+    pub fn script(&self, answer: Answer) {
+        self.state().script.push_back(answer);
+    }
+
+    /// Answers every call that no script is left for in this way, until told otherwise.
+    pub fn always(&self, answer: Answer) {
+        self.state().mood = answer;
+    }
+
+    /// Tells whoever watches that the CA went away or came back.
+    pub fn set_reachability(&self, reachability: Reachability) {
+        self.reachability.send_replace(reachability);
+    }
+
+    /// From now on signs under a new root; the bundle holds the old one as well.
+    pub fn rotate_root(&self) {
+        let mut state = self.state();
+        state.authority = Authority::new(self.policy.trust_domain(), self.clock.now());
+        let root = state.authority.certificate.der().clone();
+        state.roots.push(root);
+        state.next_version();
+    }
+
+    /// Drops all roots but the one that signs.
+    pub fn retire_old_roots(&self) {
+        let mut state = self.state();
+        state.roots = vec![state.authority.certificate.der().clone()];
+        state.next_version();
+    }
+
+    /// From now on sends no bundle version, as istiod does.
+    pub fn send_no_version(&self) {
+        self.state().version = None;
+    }
+
+    /// The bundle that the next answer will carry.
+    pub fn bundle(&self) -> TrustBundle {
+        let state = self.state();
+        let trust_domain = self.policy.trust_domain().clone();
+        TrustBundle::new(trust_domain, state.roots.clone(), state.version).unwrap()
+    }
+
+    /// All calls so far, oldest first.
+    pub fn calls(&self) -> Vec<Call> {
+        self.state().calls.clone()
+    }
+
+    /// The refusal that [`Answer::Fail`] needs for a CA that says UNAVAILABLE.
+    pub fn unavailable() -> CaError {
+        CaError::Unavailable(Outage::Answered(refusal(Code::Unavailable, "the signer is away")))
+    }
+
+    /// As [`FakeCa::unavailable`], for RESOURCE_EXHAUSTED.
+    pub fn overloaded(retry_after: Duration) -> CaError {
+        CaError::Overloaded(Refusal {
+            retry_after: Some(retry_after),
+            ..refusal(Code::ResourceExhausted, "too many requests")
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The walk of the real CA: who, what, may they, sign.
+    fn honest(&self, token: &Token, csr: Csr, lifetime: Option<Duration>) -> Result<Issued, CaError> {
+        let now = self.clock.now();
+        let approved = self.approve(token, csr, lifetime)?;
+        let leaf = self.state().authority.sign(&approved, now);
+        Ok(self.issued(leaf))
+    }
+
+    fn approve(&self, token: &Token, csr: Csr, lifetime: Option<Duration>) -> Result<Approved, CaError> {
+        let token = jwt::verify(token.text(), &self.jwks, &self.rules, self.clock.now())
+            .map_err(|fault| CaError::TokenRefused(refusal(Code::Unauthenticated, &fault.to_string())))?;
+        let caller = Caller::from_service_account(&token, self.policy.trust_domain()).unwrap();
+        approve(&caller, csr, Ask { lifetime }, &self.policy)
+            .map_err(|denied| CaError::Denied(refusal(Code::PermissionDenied, &denied.to_string())))
+    }
+
+    fn forge(&self, forgery: Forgery, identity: &str) -> Issued {
+        let now = self.clock.now();
+        let leaf = match forgery {
+            Forgery::WrongKey => self.state().authority.sign(&self.usurp(identity), now),
+            Forgery::WrongIdentity => {
+                let other = SpiffeId::workload(self.policy.trust_domain(), "somebody", "else").unwrap();
+                self.state().authority.sign(&self.usurp(other.as_str()), now)
+            }
+            Forgery::Expired => self.state().authority.sign(&self.usurp(identity), now - 2 * HOUR),
+            Forgery::UnknownRoot => {
+                Authority::new(self.policy.trust_domain(), now).sign(&self.usurp(identity), now)
+            }
+        };
+        self.issued(leaf)
+    }
+
+    /// Permission for a key that nobody asked for, by a token of the CA's own making.
+    fn usurp(&self, identity: &str) -> Approved {
+        let identity: SpiffeId = identity.parse().unwrap();
+        let (namespace, service_account) =
+            identity.path().strip_prefix("/ns/").and_then(|path| path.split_once("/sa/")).unwrap();
+        let request = CertificateRequest::pem(&PrivateKey::generate().unwrap(), &identity).unwrap();
+        let token = self.token(namespace, service_account, HOUR);
+        self.approve(&token, Csr::from_pem(&request).unwrap(), Some(HOUR)).unwrap()
+    }
+
+    fn issued(&self, leaf: CertificateDer<'static>) -> Issued {
+        Issued { chain: vec![leaf], bundle: self.bundle() }
+    }
+}
+
+#[async_trait]
+impl CaClient for FakeCa {
+    async fn issue(
+        &self,
+        token: &Token,
+        csr_pem: &str,
+        lifetime: Option<Duration>,
+    ) -> Result<Issued, CaError> {
+        let csr = Csr::from_pem(csr_pem)
+            .map_err(|fault| CaError::Denied(refusal(Code::InvalidArgument, &fault.to_string())))?;
+        let identity = csr.requested_uris().first().cloned().unwrap_or_default();
+        let call = Call { at: self.clock.now(), token: token.hash(), identity, lifetime };
+        let answer = self.state().take(call.clone());
+        match answer {
+            Answer::Honest => self.honest(token, csr, lifetime),
+            Answer::Late(delay) => {
+                sleep(delay).await;
+                self.honest(token, csr, lifetime)
+            }
+            Answer::Hang => {
+                sleep(DEADLINE).await;
+                Err(CaError::Unavailable(Outage::NoAnswer {
+                    address: ADDRESS.to_owned(),
+                    deadline: DEADLINE,
+                }))
+            }
+            Answer::Fail(error) => Err(error),
+            Answer::Forge(forgery) => Ok(self.forge(forgery, &call.identity)),
+        }
+    }
+
+    fn reachability(&self) -> watch::Receiver<Reachability> {
+        self.reachability.subscribe()
+    }
+}
+
+impl State {
+    fn take(&mut self, call: Call) -> Answer {
+        self.calls.push(call);
+        self.script.pop_front().unwrap_or_else(|| self.mood.clone())
+    }
+
+    fn next_version(&mut self) {
+        if let Some(version) = &mut self.version {
+            version.sequence += 1;
+        }
+    }
+}
+
+impl Authority {
+    fn new(trust_domain: &TrustDomain, now: SystemTime) -> Self {
+        let key = PrivateKey::generate().unwrap();
+        let certificate =
+            CaCertificate::self_signed(&key, trust_domain, now - 24 * HOUR, 10_000 * HOUR).unwrap();
+        Self { key, certificate }
+    }
+
+    fn sign(&self, approved: &Approved, now: SystemTime) -> CertificateDer<'static> {
+        let template =
+            LeafTemplate::new(approved, &self.certificate, SignatureAlgorithm::EcdsaSha256, now).unwrap();
+        let signature = self.key.sign(template.to_be_signed()).unwrap();
+        template.assemble(&signature).unwrap()
+    }
+}
+
+fn refusal(code: Code, message: &str) -> Refusal {
+    Refusal { code, message: message.to_owned(), request_id: Some("fake".to_owned()), retry_after: None }
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs()
+}
+
+const ADDRESS: &str = "ca.invalid:15012";
+const AUDIENCE: &str = "istio-ca";
+const DEADLINE: Duration = Duration::from_secs(5);
+const HOUR: Duration = Duration::from_secs(3600);
+const ISSUER: &str = "https://development.signet.invalid";
+
+#[cfg(test)]
+mod tests {
+    use signet_identity::{Expected, ManualClock, SvidError, X509Svid};
+
+    use super::*;
+
+    struct Workload {
+        ca: FakeCa,
+        clock: Arc<ManualClock>,
+        identity: SpiffeId,
+        key: PrivateKey,
+    }
+
+    impl Workload {
+        fn new() -> Self {
+            let clock = Arc::new(ManualClock::at(SystemTime::UNIX_EPOCH + 500_000 * HOUR));
+            let trust_domain: TrustDomain = "td.test".parse().unwrap();
+            Self {
+                identity: SpiffeId::workload(&trust_domain, "foo", "bar").unwrap(),
+                ca: FakeCa::new(trust_domain, Arc::<ManualClock>::clone(&clock)),
+                clock,
+                key: PrivateKey::generate().unwrap(),
+            }
+        }
+
+        async fn ask(&self, token: &Token) -> Result<Issued, CaError> {
+            let csr = CertificateRequest::pem(&self.key, &self.identity).unwrap();
+            self.ca.issue(token, &csr, None).await
+        }
+
+        fn verify(&self, issued: Issued) -> Result<X509Svid, SvidError> {
+            let expected = Expected { identity: &self.identity, public_key: self.key.public_key() };
+            X509Svid::verify(issued.chain, expected, &issued.bundle, self.clock.now())
+        }
+    }
+
+    #[tokio::test]
+    async fn an_honest_answer_verifies_and_a_forged_one_does_not() {
+        let workload = Workload::new();
+        let token = workload.ca.token("foo", "bar", HOUR);
+        for forgery in [Forgery::WrongKey, Forgery::WrongIdentity, Forgery::Expired, Forgery::UnknownRoot] {
+            workload.ca.script(Answer::Forge(forgery));
+            let issued = workload.ask(&token).await.unwrap();
+            assert!(workload.verify(issued).is_err(), "{forgery:?}");
+        }
+        workload.ca.rotate_root();
+        let issued = workload.ask(&token).await.unwrap();
+        assert_eq!((issued.bundle.authorities().len(), issued.bundle.version().unwrap().sequence), (2, 2));
+        workload.verify(issued).unwrap();
+        assert_eq!(workload.ca.calls().len(), 5);
+    }
+
+    #[tokio::test]
+    async fn only_a_living_token_of_the_workload_itself_is_good_enough() {
+        let workload = Workload::new();
+        for (name, token) in [
+            ("made up", Token::new("a.b.c").unwrap()),
+            (
+                "another CA's",
+                FakeCa::new("td.test".parse().unwrap(), workload.clock.clone()).token("foo", "bar", HOUR),
+            ),
+        ] {
+            assert!(matches!(workload.ask(&token).await, Err(CaError::TokenRefused(_))), "{name}");
+        }
+        let anothers = workload.ca.token("foo", "other", HOUR);
+        assert!(matches!(workload.ask(&anothers).await, Err(CaError::Denied(_))));
+
+        let token = workload.ca.token("foo", "bar", HOUR);
+        assert_eq!(token.expires_at(), Some(workload.clock.now() + HOUR));
+        workload.ask(&token).await.unwrap();
+        workload.clock.advance(2 * HOUR);
+        assert!(matches!(workload.ask(&token).await, Err(CaError::TokenRefused(_))));
+    }
+}
