@@ -1,5 +1,12 @@
 //! The port to a certificate authority, and what comes back from it.
 
+mod anchors;
+mod answer;
+mod backoff;
+mod connect;
+mod istio;
+mod line;
+mod pinned;
 mod reachability;
 mod refusal;
 
@@ -11,6 +18,7 @@ use signet_identity::{BundleError, TrustBundle};
 use tokio::sync::watch;
 
 use crate::Token;
+pub use istio::{CaEndpoint, EndpointError, IstioCa};
 pub use reachability::Reachability;
 pub use refusal::Refusal;
 

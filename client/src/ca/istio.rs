@@ -1,0 +1,260 @@
+//! The Istio CA protocol on the wire: Signet's own CA, istiod, istio-csr and whoever else speaks it.
+
+use std::{error::Error, path::PathBuf, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use h2::Reason;
+use http::{Uri, uri::InvalidUri};
+use rustls::pki_types::{InvalidDnsNameError, ServerName};
+use signet_identity::{SpiffeId, TrustDomain};
+use signet_proto::istio::v1::auth::{
+    IstioCertificateRequest, IstioCertificateResponse,
+    istio_certificate_service_client::IstioCertificateServiceClient,
+};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout_at},
+};
+use tonic::{
+    Request, Response, Status,
+    metadata::{Ascii, MetadataValue, errors::InvalidMetadataValue},
+};
+
+use super::{
+    answer,
+    connect::Connector,
+    line::{Line, Pace},
+    reachability::Event,
+};
+use crate::{CaClient, CaError, Issued, Outage, Reachability, Token, http2::Sender};
+
+/// Where the CA is, whom to expect there, and what for.
+#[derive(Debug, Clone)]
+pub struct CaEndpoint {
+    /// `host:port`.
+    pub address: String,
+    /// DNS name (or IP address) that the CA's certificate must have.
+    pub server_name: String,
+    /// File of the PEM certificates that vouch for the CA. Read again when it changes; may appear late.
+    pub anchors: PathBuf,
+    /// SPIFFE ID that the CA's certificate must have as well. `None` for CAs that have none.
+    pub spiffe_id: Option<SpiffeId>,
+    /// Trust domain whose bundle the answers carry.
+    pub trust_domain: TrustDomain,
+    /// Sent as `clusterid`, for CAs that serve several clusters.
+    pub cluster_id: Option<String>,
+}
+
+/// A CA at the other end of one long-lived HTTP/2 connection, shared by all calls.
+///
+/// The connection is made and made again in the background, with back-off; a call waits for it until its
+/// own deadline of 5 s. A call that the CA never saw, because the connection was at the end of its age, is
+/// sent once more over the next one. Dropping the client cuts the connection.
+#[derive(Debug)]
+pub struct IstioCa {
+    address: String,
+    origin: Uri,
+    trust_domain: TrustDomain,
+    cluster_id: Option<MetadataValue<Ascii>>,
+    deadline: Duration,
+    line: Line,
+}
+
+impl IstioCa {
+    /// Starts to connect, on the runtime that this is called from.
+    pub fn new(endpoint: CaEndpoint) -> Result<Self, EndpointError> {
+        Self::with_timing(endpoint, Timing::default())
+    }
+
+    fn with_timing(endpoint: CaEndpoint, timing: Timing) -> Result<Self, EndpointError> {
+        let connector = Connector {
+            server_name: ServerName::try_from(endpoint.server_name)?,
+            spiffe_id: endpoint.spiffe_id,
+            deadline: timing.connect,
+            address: endpoint.address.clone(),
+        };
+        Ok(Self {
+            origin: Uri::try_from(format!("https://{}", endpoint.address))?,
+            address: endpoint.address,
+            trust_domain: endpoint.trust_domain,
+            cluster_id: endpoint.cluster_id.map(MetadataValue::try_from).transpose()?,
+            deadline: timing.call,
+            line: Line::new(connector, endpoint.anchors, timing.pace),
+        })
+    }
+
+    fn request(
+        &self,
+        token: &Token,
+        csr_pem: &str,
+        lifetime: Option<Duration>,
+    ) -> Request<IstioCertificateRequest> {
+        let seconds = lifetime.map_or(0, |lifetime| lifetime.as_secs());
+        let mut request = Request::new(IstioCertificateRequest {
+            csr: csr_pem.to_owned(),
+            validity_duration: i64::try_from(seconds).unwrap_or(i64::MAX),
+            ..IstioCertificateRequest::default()
+        });
+        request.metadata_mut().insert("authorization", token.bearer());
+        if let Some(id) = &self.cluster_id {
+            request.metadata_mut().insert("clusterid", id.clone());
+        }
+        request
+    }
+
+    async fn sender(&self, deadline: Instant) -> Result<Sender, CaError> {
+        self.line.sender(deadline).await.map_err(|reason| {
+            CaError::Unavailable(Outage::Disconnected {
+                address: self.address.clone(),
+                source: reason.map(|reason| reason as Arc<dyn Error + Send + Sync>),
+            })
+        })
+    }
+
+    async fn call(
+        &self,
+        sender: Sender,
+        mut request: Request<IstioCertificateRequest>,
+        deadline: Instant,
+    ) -> Result<Response<IstioCertificateResponse>, Failure> {
+        request.set_timeout(deadline.duration_since(Instant::now()));
+        let mut client = IstioCertificateServiceClient::with_origin(sender, self.origin.clone())
+            .max_decoding_message_size(MAX_ANSWER_BYTES);
+        match timeout_at(deadline, client.create_certificate(request)).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(status)) if was_never_seen(&status) => Err(Failure::NeverSeen(self.broken(status))),
+            Ok(Err(status)) if status.source().is_some() => Err(Failure::Final(self.broken(status))),
+            Ok(Err(status)) => Err(Failure::Final(answer::refused(&status))),
+            Err(_) => Err(Failure::Final(CaError::Unavailable(Outage::NoAnswer {
+                address: self.address.clone(),
+                deadline: self.deadline,
+            }))),
+        }
+    }
+
+    /// Asks once more if the CA never saw the first request.
+    async fn ask(&self, token: &Token, csr_pem: &str, lifetime: Option<Duration>) -> Result<Issued, CaError> {
+        let deadline = Instant::now() + self.deadline;
+        let request = || self.request(token, csr_pem, lifetime);
+        let response = match self.call(self.sender(deadline).await?, request(), deadline).await {
+            Err(Failure::NeverSeen(_)) => self.call(self.sender(deadline).await?, request(), deadline).await,
+            outcome => outcome,
+        };
+        let response = response.map_err(Failure::into_error)?;
+        answer::issued(&response.get_ref().cert_chain, response.metadata(), self.trust_domain.clone())
+            .map_err(CaError::MalformedAnswer)
+    }
+
+    fn broken(&self, status: Status) -> CaError {
+        CaError::Unavailable(Outage::Broken { address: self.address.clone(), source: Arc::new(status) })
+    }
+}
+
+#[async_trait]
+impl CaClient for IstioCa {
+    async fn issue(
+        &self,
+        token: &Token,
+        csr_pem: &str,
+        lifetime: Option<Duration>,
+    ) -> Result<Issued, CaError> {
+        let outcome = self.ask(token, csr_pem, lifetime).await;
+        if let Some(event) = event(&outcome) {
+            self.line.note(event);
+        }
+        outcome
+    }
+
+    fn reachability(&self) -> watch::Receiver<Reachability> {
+        self.line.reachability()
+    }
+}
+
+/// A call that brought no answer.
+enum Failure {
+    /// The CA did not begin to work on it: asking again cannot issue twice.
+    NeverSeen(CaError),
+    Final(CaError),
+}
+
+impl Failure {
+    fn into_error(self) -> CaError {
+        match self {
+            Self::NeverSeen(error) | Self::Final(error) => error,
+        }
+    }
+}
+
+/// The request was still queued when the connection ended, or its stream came after the last one that the CA
+/// took (RFC 9113 §6.8), or was refused (§8.7).
+fn was_never_seen(status: &Status) -> bool {
+    let mut cause = status.source();
+    while let Some(error) = cause {
+        if error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled) {
+            return true;
+        }
+        if let Some(error) = error.downcast_ref::<h2::Error>() {
+            return error.reason() == Some(Reason::REFUSED_STREAM)
+                || (error.is_go_away() && error.is_remote() && error.reason() == Some(Reason::NO_ERROR));
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// What the outcome of a call says about the CA. A busy CA is where it was, and a missing or broken
+/// connection is noted where it is made.
+fn event(outcome: &Result<Issued, CaError>) -> Option<Event> {
+    match outcome {
+        Ok(_) | Err(CaError::TokenRefused(_) | CaError::Denied(_)) => Some(Event::Answered),
+        Err(CaError::Overloaded(_)) => None,
+        Err(CaError::Unavailable(Outage::Disconnected { .. } | Outage::Broken { .. })) => None,
+        Err(CaError::Unavailable(_) | CaError::MalformedAnswer(_)) => Some(Event::Unserved),
+    }
+}
+
+/// What an [`IstioCa`] cannot be made of.
+#[derive(Debug, thiserror::Error)]
+pub enum EndpointError {
+    /// The address.
+    #[error("the CA's address is not `host:port`")]
+    Address(#[from] InvalidUri),
+    /// The name.
+    #[error("the CA's server name is neither a DNS name nor an IP address")]
+    ServerName(#[from] InvalidDnsNameError),
+    /// The cluster.
+    #[error("the cluster id must be visible ASCII")]
+    ClusterId(#[from] InvalidMetadataValue),
+}
+
+/// How long things may take.
+#[derive(Debug, Clone, Copy)]
+struct Timing {
+    connect: Duration,
+    call: Duration,
+    pace: Pace,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            call: Duration::from_secs(5),
+            pace: Pace {
+                first_wait: Duration::from_millis(100),
+                longest_wait: Duration::from_secs(5),
+                wanted_gap: Duration::from_secs(1),
+                stable: Duration::from_secs(10),
+                anchors_check: Duration::from_secs(5),
+            },
+        }
+    }
+}
+
+/// A chain of ten large certificates takes 30 kB; a bundle of hundreds of roots fits as well.
+const MAX_ANSWER_BYTES: usize = 1 << 20;
+
+#[cfg(test)]
+mod test_server;
+#[cfg(test)]
+mod tests;
