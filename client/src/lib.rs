@@ -5,6 +5,7 @@
 
 mod ca;
 mod http2;
+pub mod sds;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod token;
