@@ -1,3 +1,4 @@
 //! The node agent: gives the proxies of a node their SVIDs over Envoy's SDS and keeps them fresh.
 
 mod schedule;
+mod sds;
