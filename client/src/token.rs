@@ -1,4 +1,4 @@
-//! The credential of a workload, as an agent carries it: opaque, secret, and never looked into but for `exp`.
+//! The credential of a workload, as an agent carries it: secret, and looked into for `exp` and `sub` alone.
 
 use std::{
     fmt,
@@ -30,6 +30,7 @@ struct Secret {
     text: Zeroizing<String>,
     hash: TokenHash,
     expires_at: Option<SystemTime>,
+    subject: Option<String>,
 }
 
 impl Token {
@@ -44,9 +45,11 @@ impl Token {
         if let Some(position) = text.bytes().position(|byte| !byte.is_ascii_graphic()) {
             return Err(TokenError::IllegalCharacter { position });
         }
+        let claims = jwt::peek(text).ok();
         Ok(Self(Arc::new(Secret {
             hash: TokenHash::of(text),
-            expires_at: jwt::peek(text).ok().and_then(|claims| claims.expires_at),
+            expires_at: claims.as_ref().and_then(|claims| claims.expires_at),
+            subject: claims.and_then(|claims| claims.subject),
             text: Zeroizing::new(text.to_owned()),
         })))
     }
@@ -72,6 +75,12 @@ impl Token {
     /// `exp` as the token claims it, unverified. `None`: the token is no JWT, or says nothing.
     pub fn expires_at(&self) -> Option<SystemTime> {
         self.0.expires_at
+    }
+
+    /// `sub` as the token claims it, unverified: whose certificate to ask for. The CA decides whether the token
+    /// may have it; nothing is to be looked up by it. `None`: the token is no JWT, or says nothing.
+    pub fn subject(&self) -> Option<&str> {
+        self.0.subject.as_deref()
     }
 
     /// The value of an `authorization` header, marked sensitive so that no dump of headers shows it.

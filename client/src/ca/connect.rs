@@ -2,8 +2,9 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use rustls::{ClientConfig, pki_types::ServerName};
+use rustls::{ClientConfig, client::Resumption, pki_types::ServerName};
 use signet_identity::SpiffeId;
+use signet_runtime::tls;
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
@@ -44,7 +45,7 @@ impl Connector {
     }
 
     fn tls(&self, anchors: &Anchors) -> Result<ClientConfig, ConnectError> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let provider = tls::provider();
         let verifier = PinnedServer::new(anchors, self.spiffe_id.clone(), Arc::clone(&provider))
             .map_err(|error| ConnectError::Setup(rustls::Error::General(error.to_string())))?;
         let mut config = ClientConfig::builder_with_provider(provider)
@@ -54,6 +55,7 @@ impl Connector {
             .with_custom_certificate_verifier(Arc::new(verifier))
             .with_no_client_auth();
         config.alpn_protocols = vec![b"h2".to_vec()];
+        config.resumption = Resumption::disabled();
         Ok(config)
     }
 }

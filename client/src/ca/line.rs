@@ -1,7 +1,8 @@
 //! The line to the CA: one connection at a time, kept up whether or not anybody calls.
 
-use std::{error::Error, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use signet_runtime::telemetry::chain;
 use tokio::{
     select,
     sync::{Notify, watch},
@@ -145,7 +146,7 @@ impl Keeper {
         self.state.send_replace(State::Down(None));
         match end {
             Some(Ok(())) => debug!("the CA closed the connection"),
-            Some(Err(error)) => warn!(error = &error as &dyn Error, "the connection to the CA broke"),
+            Some(Err(error)) => warn!(error = %chain(&error), "the connection to the CA broke"),
             None => {
                 info!(path = %self.anchors.display(), "the CA's trust anchors changed; connecting anew");
                 self.backoff.reset();
@@ -163,7 +164,7 @@ impl Keeper {
             match Anchors::read(&self.anchors) {
                 Ok(now) if !now.is_same(used) => return,
                 Ok(_) => {}
-                Err(error) => debug!(error = &error as &dyn Error, "keeping the trust anchors in use"),
+                Err(error) => debug!(error = %chain(&error), "keeping the trust anchors in use"),
             }
         }
     }
@@ -175,9 +176,9 @@ impl Keeper {
         note(&self.reachability, Event::ConnectFailed);
         match before {
             State::Down(Some(last)) if last.to_string() == error.to_string() => {
-                debug!(%address, error = &*error as &dyn Error, "still no connection to the CA");
+                debug!(%address, error = %chain(&*error), "still no connection to the CA");
             }
-            _ => warn!(%address, error = &*error as &dyn Error, "cannot connect to the CA; trying again"),
+            _ => warn!(%address, error = %chain(&*error), "cannot connect to the CA; trying again"),
         }
     }
 
