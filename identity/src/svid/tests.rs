@@ -3,7 +3,7 @@ use std::time::Duration;
 use rcgen::{CustomExtension, DnType, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose, SanType};
 
 use super::*;
-use crate::test_support::now;
+use crate::test_support::{OpenSsl, now, tlv};
 use crate::testing::{self, TestAuthority, TestLeaf};
 use crate::{CaCertificate, PrivateKey};
 
@@ -87,7 +87,7 @@ fn the_serial_is_the_one_that_openssl_reads() {
     let authority = authority();
     let (chain, holder) = issued(&authority);
     let svid = holder.verify(chain, &authority).unwrap();
-    let openssl = crate::test_support::OpenSsl::new();
+    let openssl = OpenSsl::new();
     openssl.write("leaf.pem", &svid.to_pem_elements()[0]);
     let serial = openssl.run("x509 -in leaf.pem -noout -serial").to_lowercase();
     assert_eq!(serial.trim(), format!("serial={}", svid.serial()));
@@ -96,24 +96,17 @@ fn the_serial_is_the_one_that_openssl_reads() {
 #[test]
 fn each_rule_of_x509_svid_refuses_what_breaks_it() {
     type Change = fn(TestLeaf<'_>) -> TestLeaf<'_>;
-    let unknown = der::oid::ObjectIdentifier::new_unwrap("1.2.3.4");
+    let unknown_id = der::oid::ObjectIdentifier::new_unwrap("1.2.3.4");
     let table: [(&str, Change, BrokenRule); 13] = [
         ("X-01 no URI", |leaf| leaf.uris(&[]), BrokenRule::Uris { count: 0 }),
         ("X-01 two URIs", |leaf| leaf.uris(&[ID, "spiffe://a/b"]), BrokenRule::Uris { count: 2 }),
         ("X-01 its URI twice", |leaf| leaf.uris(&[ID, ID]), BrokenRule::Uris { count: 2 }),
-        (
-            "X-05 SAN not critical",
-            |leaf| leaf.uris(&[]).change(add(san(), false)),
-            BrokenRule::SanNotCritical,
-        ),
+        ("X-05 SAN not critical", |leaf| leaf.uris(&[]).change(add(san())), BrokenRule::SanNotCritical),
         ("X-10 CA:TRUE", |leaf| leaf.ca(), BrokenRule::Ca),
         ("X-13 no key usage", |leaf| leaf.change(|p| p.key_usages.clear()), BrokenRule::NoKeyUsage),
         (
             "X-13 key usage not critical",
-            |leaf| {
-                leaf.change(|p| p.key_usages.clear())
-                    .change(add((&[2, 5, 29, 15], vec![3, 2, 7, 0x80]), false))
-            },
+            |leaf| leaf.change(|p| p.key_usages.clear()).change(add(key_usage())),
             BrokenRule::NoKeyUsage,
         ),
         (
@@ -139,8 +132,8 @@ fn each_rule_of_x509_svid_refuses_what_breaks_it() {
         ("X-17 server only", |leaf| leaf.change(|p| drop(p.extended_key_usages.pop())), BrokenRule::OneSided),
         (
             "X-19 unknown critical extension",
-            |leaf| leaf.change(add((&[1, 2, 3, 4], vec![5, 0]), true)),
-            BrokenRule::UnknownCritical(unknown),
+            |leaf| leaf.change(add(critical(unknown()))),
+            BrokenRule::UnknownCritical(unknown_id),
         ),
     ];
     let (authority, holder) = (authority(), Holder::new());
@@ -151,15 +144,28 @@ fn each_rule_of_x509_svid_refuses_what_breaks_it() {
 }
 
 /// Adds an extension that rcgen would lay out otherwise.
-fn add(extension: (&[u64], Vec<u8>), critical: bool) -> impl FnOnce(&mut rcgen::CertificateParams) {
-    let mut extension = CustomExtension::from_oid_content(extension.0, extension.1);
-    extension.set_criticality(critical);
+fn add(extension: CustomExtension) -> impl FnOnce(&mut rcgen::CertificateParams) {
     move |params| params.custom_extensions.push(extension)
 }
 
+fn critical(mut extension: CustomExtension) -> CustomExtension {
+    extension.set_criticality(true);
+    extension
+}
+
 /// A subjectAltName of [`ID`].
-fn san() -> (&'static [u64], Vec<u8>) {
-    (&[2, 5, 29, 17], crate::test_support::tlv(0x30, &[&crate::test_support::tlv(0x86, &[ID.as_bytes()])]))
+fn san() -> CustomExtension {
+    let names = tlv(0x30, &[&tlv(0x86, &[ID.as_bytes()])]);
+    CustomExtension::from_oid_content(&[2, 5, 29, 17], names)
+}
+
+/// A keyUsage of digitalSignature.
+fn key_usage() -> CustomExtension {
+    CustomExtension::from_oid_content(&[2, 5, 29, 15], vec![3, 2, 7, 0x80])
+}
+
+fn unknown() -> CustomExtension {
+    CustomExtension::from_oid_content(&[1, 2, 3, 4], vec![5, 0])
 }
 
 #[test]
@@ -198,7 +204,7 @@ fn others_profiles_pass() {
 #[test]
 fn an_extension_that_stands_twice_is_refused() {
     let (authority, holder) = (authority(), Holder::new());
-    let chain = holder.leaf(&authority).change(add(san(), true)).sign();
+    let chain = holder.leaf(&authority).change(add(critical(san()))).sign();
     let refusal = holder.verify(chain, &authority).unwrap_err();
     assert!(matches!(refusal, SvidError::Malformed(X509Error::Duplicate(_))), "{refusal:?}");
 }
