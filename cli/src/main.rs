@@ -1,3 +1,9 @@
 //! The `signet` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    signet::CommandLine::parse().run()
+}

@@ -13,7 +13,8 @@ mod process;
 mod programs;
 mod token_volume;
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -38,8 +39,11 @@ pub struct Stage {
 impl Stage {
     /// Makes the directory (mode 0700, in the system's directory for temporary files) and posts the guard over it.
     pub fn set() -> Result<Self> {
-        let directory =
-            tempfile::Builder::new().prefix("signet-").tempdir().context("cannot make a directory")?;
+        let directory = tempfile::Builder::new()
+            .prefix("signet-")
+            .permissions(Permissions::from_mode(0o700))
+            .tempdir()
+            .context("cannot make a directory for temporary files")?;
         let guard = Guard::post(directory.path()).context("cannot start /bin/sh")?;
         Ok(Self { directory: directory.keep(), ports: Ports::new(), guard: Arc::new(guard) })
     }

@@ -1,9 +1,17 @@
 //! Processes as they really misbehave.
 
+use std::os::unix::fs::PermissionsExt;
+
 use super::super::Stage;
 use super::*;
 
 const SOON: Duration = Duration::from_secs(10);
+
+#[test]
+fn nobody_else_can_look_into_a_stage() {
+    let stage = Stage::set().unwrap();
+    assert_eq!(fs::metadata(stage.directory()).unwrap().permissions().mode() & 0o777, 0o700);
+}
 
 #[tokio::test]
 async fn what_a_program_started_ends_with_it() {

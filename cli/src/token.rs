@@ -1,0 +1,157 @@
+//! `signet token`: the tokens by which workloads prove who they are.
+//!
+//! `mint` and `jwks` are a development issuer. Its key is marked as for development, and a certificate authority
+//! accepts it only when it was started with `--development`.
+
+mod inspection;
+mod key_directory;
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::{Args, Subcommand};
+use signet_identity::jwt::{DEVELOPMENT_ISSUER, DevelopmentIssuer, Pod, TokenRequest};
+use signet_identity::{Clock, SpiffeId, TrustDomain};
+use signet_runtime::SystemClock;
+
+use inspection::Inspection;
+
+/// What can be done with tokens.
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Mint a token shaped like Kubernetes' own, for development
+    #[command(after_help = MINT_EXAMPLES)]
+    Mint(Mint),
+    /// Print the keys by which minted tokens are verified, as a JWK Set
+    #[command(after_help = JWKS_EXAMPLES)]
+    Jwks(Issuer),
+    /// Show what a token says, without verifying any of it
+    #[command(after_help = INSPECT_EXAMPLES)]
+    Inspect(Inspect),
+}
+
+/// The development issuer.
+#[derive(Debug, Args)]
+pub struct Issuer {
+    /// Directory of the issuer's key: made, with a new key, if it is not there
+    #[arg(long, value_name = "DIRECTORY")]
+    keys: PathBuf,
+    /// What the issuer calls itself: `iss` of its tokens
+    #[arg(long, value_name = "URL", default_value = DEVELOPMENT_ISSUER)]
+    issuer: String,
+}
+
+/// What the token says.
+#[derive(Debug, Args)]
+pub struct Mint {
+    #[command(flatten)]
+    issuer: Issuer,
+    /// Namespace of the service account
+    #[arg(long, default_value = "default")]
+    namespace: String,
+    /// The service account that the token speaks for
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    service_account: String,
+    /// Whom the token is for; may be given several times
+    #[arg(long, default_value = "istio-ca")]
+    audience: Vec<String>,
+    /// How long the token is valid, such as `90s` or `1h`
+    #[arg(long, default_value = "1h", value_parser = humantime::parse_duration)]
+    lifetime: Duration,
+    /// Pod that the token is bound to
+    #[arg(long, value_name = "NAME")]
+    pod: Option<String>,
+    /// Node that the pod runs on
+    #[arg(long, value_name = "NAME")]
+    node: Option<String>,
+}
+
+/// The token to show.
+#[derive(Debug, Args)]
+pub struct Inspect {
+    /// File with the token; standard input if there is none, or `-`
+    file: Option<PathBuf>,
+}
+
+const MINT_EXAMPLES: &str = "\
+Example:
+  signet token mint --keys ./issuer --namespace shop --service-account orders --lifetime 10m > token
+
+For development only: signet-ca accepts such a token only when it runs with --development.";
+
+const JWKS_EXAMPLES: &str = "\
+Example:
+  signet token jwks --keys ./issuer > jwks.json
+
+In the configuration of signet-ca, which must then run with --development:
+  [[issuer]]
+  url = \"https://development.signet.invalid\"
+  jwks_file = \"jwks.json\"";
+
+const INSPECT_EXAMPLES: &str = "\
+Examples:
+  signet token inspect /var/run/secrets/tokens/istio-token
+  kubectl create token orders --audience istio-ca | signet token inspect";
+
+impl TokenCommand {
+    /// Does it, and writes the outcome to `output`.
+    pub fn run(self, output: &mut impl Write) -> Result<()> {
+        let now = SystemClock.now();
+        match self {
+            Self::Mint(mint) => {
+                let token = mint.issuer.open()?.mint(&mint.request()?, now)?;
+                writeln!(output, "{token}")?;
+            }
+            Self::Jwks(issuer) => writeln!(output, "{}", issuer.open()?.jwks_json())?,
+            Self::Inspect(inspect) => {
+                let token = inspect.read()?;
+                write!(output, "{}", Inspection::of(&token)?.at(now))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Issuer {
+    fn open(&self) -> Result<DevelopmentIssuer> {
+        let key = key_directory::open(&self.keys)?;
+        Ok(DevelopmentIssuer::new(key, self.issuer.clone())?)
+    }
+}
+
+impl Mint {
+    fn request(&self) -> Result<TokenRequest> {
+        // The names become a SPIFFE ID one day; a token that cannot should not be minted.
+        let anywhere: TrustDomain = "cluster.local".parse()?;
+        SpiffeId::workload(&anywhere, &self.namespace, &self.service_account)
+            .context("--namespace and --service-account do not name a workload")?;
+        Ok(TokenRequest {
+            namespace: self.namespace.clone(),
+            service_account: self.service_account.clone(),
+            audiences: self.audience.clone(),
+            lifetime: self.lifetime,
+            pod: Pod { name: self.pod.clone(), uid: None, node: self.node.clone() },
+        })
+    }
+}
+
+impl Inspect {
+    fn read(&self) -> Result<String> {
+        match &self.file {
+            Some(file) if file.as_os_str() != "-" => {
+                fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
+            }
+            _ => {
+                let mut token = String::new();
+                io::stdin().read_to_string(&mut token).context("cannot read a token from standard input")?;
+                Ok(token)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

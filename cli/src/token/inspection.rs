@@ -1,0 +1,89 @@
+//! What a token says, for a person to read. Nothing is verified: this is for finding out why a token was refused.
+
+use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use humantime::{format_duration, format_rfc3339_seconds};
+use serde_json::{Map, Value};
+use signet_identity::jwt::DEVELOPMENT_ISSUER;
+
+/// Registered claims that are points in time (RFC 7519 §4.1).
+const TIMES: [&str; 3] = ["iat", "nbf", "exp"];
+
+/// A token taken apart.
+#[derive(Debug)]
+pub(super) struct Inspection {
+    header: Map<String, Value>,
+    claims: Map<String, Value>,
+}
+
+impl Inspection {
+    /// Takes a token apart: three parts between dots, of which the first two are JSON objects (RFC 7515 §7.1).
+    pub(super) fn of(token: &str) -> Result<Self> {
+        let token = token.trim();
+        let mut parts = token.split('.');
+        let (header, claims) =
+            parts.next().zip(parts.next()).context("this is no token: it has no dots in it")?;
+        Ok(Self {
+            header: object(header)
+                .context("the first part, the header, is not base64url of a JSON object")?,
+            claims: object(claims)
+                .context("the second part, the claims, is not base64url of a JSON object")?,
+        })
+    }
+
+    /// As text for a person who reads it at this moment.
+    pub(super) fn at(&self, now: SystemTime) -> impl fmt::Display {
+        fmt::from_fn(move |f| {
+            writeln!(f, "Not verified: anybody could have written this.")?;
+            if self.claims.get("iss").and_then(Value::as_str) == Some(DEVELOPMENT_ISSUER) {
+                writeln!(f, "It calls itself a token for development.")?;
+            }
+            section(f, "header", &self.header, now)?;
+            section(f, "claims", &self.claims, now)
+        })
+    }
+}
+
+fn object(part: &str) -> Result<Map<String, Value>> {
+    Ok(serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part)?)?)
+}
+
+fn section(
+    f: &mut fmt::Formatter<'_>,
+    title: &str,
+    members: &Map<String, Value>,
+    now: SystemTime,
+) -> fmt::Result {
+    writeln!(f, "\n{title}")?;
+    let width = members.keys().map(String::len).max().unwrap_or_default();
+    for (name, value) in members {
+        let time = TIMES.contains(&name.as_str()).then(|| value.as_u64()).flatten();
+        match (time, value) {
+            (Some(seconds), _) => writeln!(f, "  {name:width$}  {}", moment(seconds, now))?,
+            (None, Value::String(text)) => writeln!(f, "  {name:width$}  {text}")?,
+            (None, other) => writeln!(f, "  {name:width$}  {other}")?,
+        }
+    }
+    Ok(())
+}
+
+/// RFC 3339, and how far from now.
+fn moment(seconds: u64, now: SystemTime) -> String {
+    let Some(moment) = UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).filter(|_| seconds < YEAR_10000)
+    else {
+        return format!("{seconds} (beyond the year 9999)");
+    };
+    let whole = |distance: Duration| format_duration(Duration::from_secs(distance.as_secs()));
+    let distance = match moment.duration_since(now) {
+        Ok(ahead) => format!("in {}", whole(ahead)),
+        Err(past) => format!("{} ago", whole(past.duration())),
+    };
+    format!("{} ({distance})", format_rfc3339_seconds(moment))
+}
+
+/// 10000-01-01T00:00:00Z, where RFC 3339 ends.
+const YEAR_10000: u64 = 253_402_300_800;

@@ -1,0 +1,117 @@
+//! The command as it is typed.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::UNIX_EPOCH;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use clap::Parser;
+use signet_identity::jwt::{Jwks, TokenRules, verify};
+
+use super::*;
+
+#[test]
+fn a_minted_token_verifies_under_the_printed_keys() {
+    let directory = tempfile::tempdir().unwrap();
+    let keys = directory.path().join("issuer");
+    let token =
+        run(&["mint", "--namespace", "shop", "--service-account", "orders", "--pod", "orders-1"], &keys);
+    let jwks = Jwks::from_json(run(&["jwks"], &keys).as_bytes()).unwrap();
+    let rules = TokenRules {
+        issuer: DEVELOPMENT_ISSUER.to_owned(),
+        audiences: vec!["istio-ca".to_owned()],
+        leeway: Duration::ZERO,
+    };
+
+    let verified = verify(token.trim(), &jwks, &rules, SystemClock.now()).unwrap();
+
+    assert_eq!(verified.subject(), "system:serviceaccount:shop:orders");
+    assert_eq!(verified.kubernetes().unwrap().pod.name.as_deref(), Some("orders-1"));
+    assert!(jwks.is_development(), "a CA must be able to tell");
+}
+
+#[test]
+fn the_key_is_kept_private_and_used_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let keys = directory.path().join("issuer");
+    let jwks = run(&["jwks"], &keys);
+    assert_eq!(run(&["jwks"], &keys), jwks);
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&keys), 0o700);
+    assert_eq!(mode(&keys.join("development-issuer.key")), 0o600);
+}
+
+#[test]
+fn a_key_that_others_can_read_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let keys = directory.path().join("issuer");
+    run(&["jwks"], &keys);
+    fs::set_permissions(keys.join("development-issuer.key"), fs::Permissions::from_mode(0o644)).unwrap();
+    let error = try_run(&["mint"], &keys).unwrap_err();
+    assert!(format!("{error:#}").contains("chmod 0600"), "{error:#}");
+}
+
+#[test]
+fn a_name_that_no_workload_can_have_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    for arguments in [["mint", "--namespace", "a/b"], ["mint", "--service-account", ""]] {
+        let error = try_run(&arguments, &directory.path().join("issuer")).unwrap_err();
+        assert!(error.to_string().contains("do not name a workload"), "{error:#}");
+    }
+}
+
+#[test]
+fn a_token_is_shown_with_times_that_a_person_can_read() {
+    // {"alg":"none"} . {"iss":"https://a.example","exp":1000000000,"aud":["b"]} .
+    let token =
+        "eyJhbGciOiJub25lIn0.eyJpc3MiOiJodHRwczovL2EuZXhhbXBsZSIsImV4cCI6MTAwMDAwMDAwMCwiYXVkIjpbImIiXX0.\n";
+    let now = UNIX_EPOCH + Duration::from_secs(1_000_000_090);
+
+    let shown = Inspection::of(token).unwrap().at(now).to_string();
+
+    for line in [
+        "  alg  none",
+        "  exp  2001-09-09T01:46:40Z (1m 30s ago)",
+        "  iss  https://a.example",
+        "  aud  [\"b\"]",
+    ] {
+        assert!(shown.lines().any(|shown| shown == line), "{line:?} is not in:\n{shown}");
+    }
+    assert!(shown.starts_with("Not verified"));
+}
+
+#[test]
+fn what_is_no_token_is_named() {
+    for (token, reason) in
+        [("abc", "no dots"), ("a.b.c", "header"), ("e30.b.c", "claims"), ("e30.W10.c", "claims")]
+    {
+        let error = Inspection::of(token).unwrap_err();
+        assert!(error.to_string().contains(reason), "{token}: {error}");
+    }
+}
+
+#[test]
+fn a_time_beyond_all_calendars_is_shown_all_the_same() {
+    let claims = URL_SAFE_NO_PAD.encode(format!("{{\"exp\":{}}}", u64::MAX));
+    let shown = Inspection::of(&format!("e30.{claims}.x")).unwrap().at(UNIX_EPOCH).to_string();
+    assert!(shown.contains("beyond the year 9999"), "{shown}");
+}
+
+fn run(arguments: &[&str], keys: &Path) -> String {
+    try_run(arguments, keys).unwrap()
+}
+
+fn try_run(arguments: &[&str], keys: &Path) -> Result<String> {
+    #[derive(Parser)]
+    struct Token {
+        #[command(subcommand)]
+        command: TokenCommand,
+    }
+    let mut line = vec!["token"];
+    line.extend(arguments);
+    line.extend(["--keys", keys.to_str().unwrap()]);
+    let mut output = Vec::new();
+    Token::try_parse_from(line)?.command.run(&mut output)?;
+    Ok(String::from_utf8(output)?)
+}
