@@ -7,6 +7,7 @@ pub mod config;
 pub mod line_limit;
 pub mod metrics;
 mod request_id;
+pub mod store;
 #[cfg(test)]
 mod testing;
 

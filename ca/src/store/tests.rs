@@ -1,0 +1,285 @@
+//! Every state that a crash, an operator or a second process can bring a directory into.
+
+use std::{fs::Permissions, os::unix::fs::PermissionsExt, time::SystemTime};
+
+use signet_identity::ManualClock;
+use tempfile::TempDir;
+
+use super::*;
+
+/// A state directory that does not exist yet, and a clock.
+struct Scene {
+    parent: TempDir,
+    clock: ManualClock,
+}
+
+impl Scene {
+    fn new() -> Self {
+        Self { parent: tempfile::tempdir().unwrap(), clock: ManualClock::at(start()) }
+    }
+
+    /// One that has been through its first start.
+    fn started() -> Self {
+        let scene = Self::new();
+        scene.open().unwrap();
+        scene
+    }
+
+    fn directory(&self) -> PathBuf {
+        self.parent.path().join("state")
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.directory().join(name)
+    }
+
+    fn open(&self) -> Result<DirectoryStore, StoreError> {
+        self.open_for("cluster.local")
+    }
+
+    fn open_for(&self, trust_domain: &str) -> Result<DirectoryStore, StoreError> {
+        let settings = StoreSettings {
+            directory: self.directory(),
+            trust_domain: trust_domain.parse().unwrap(),
+            root_lifetime: Duration::from_secs(10 * 365 * 86_400),
+        };
+        DirectoryStore::open(&settings, &self.clock)
+    }
+
+    fn refused(&self) -> String {
+        let before = self.files();
+        let error = self.open().unwrap_err();
+        assert!(self.files() == before, "a refused directory was changed: {:?}", self.names());
+        error.to_string()
+    }
+
+    /// Name and content of each file, but for the lock.
+    fn files(&self) -> Vec<(String, Vec<u8>)> {
+        let mut files: Vec<_> = fs::read_dir(self.directory())
+            .unwrap()
+            .map(|entry| entry.unwrap())
+            .map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap()))
+            .filter(|(name, _)| name != "lock")
+            .collect();
+        files.sort();
+        files
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.files().into_iter().map(|(name, _)| name).collect()
+    }
+
+    fn key_file(&self) -> PathBuf {
+        self.file(&self.names().into_iter().find(|name| name.starts_with("key-")).unwrap())
+    }
+}
+
+fn start() -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(1_800_000_000)
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn the_first_start_makes_a_root_from_nothing_and_the_next_finds_it() {
+    let scene = Scene::new();
+    let first = scene.open().unwrap();
+    let (root, key) = (first.certificate().der().clone(), first.signing_key().unwrap());
+    drop(first);
+    scene.clock.advance(Duration::from_secs(3600));
+
+    let second = scene.open().unwrap();
+
+    assert_eq!(second.certificate().der(), &root);
+    assert_eq!(second.signing_key().unwrap().public_key(), key.public_key());
+    assert_eq!(second.bundle().version(), Some(BundleVersion { epoch: 1_800_000_000, sequence: 1 }));
+    assert_eq!(second.bundle().authorities(), [root]);
+}
+
+#[test]
+fn files_are_private_but_for_the_exported_bundle() {
+    let scene = Scene::started();
+
+    assert_eq!(mode(&scene.directory()), 0o700);
+    assert_eq!(mode(&scene.key_file()), 0o600);
+    assert_eq!(mode(&scene.file("state.json")), 0o600);
+    assert_eq!(mode(&scene.file("lock")), 0o600);
+    assert_eq!(mode(&scene.file("root-cert.pem")), 0o644);
+}
+
+#[test]
+fn the_root_lives_as_long_as_configured() {
+    let scene = Scene::new();
+    let validity = scene.open().unwrap().certificate().validity();
+
+    assert!(validity.contains(start()));
+    assert_eq!(validity.not_after(), start() + Duration::from_secs(10 * 365 * 86_400));
+}
+
+/// The first start goes lock, key, state, export, each by a temporary file: here it ends after each step.
+#[test]
+fn a_crash_at_any_step_of_the_first_start_leaves_a_directory_that_starts() {
+    let whole = Scene::started();
+    let files = whole.files();
+    let content = |wanted: &str| files.iter().find(|(name, _)| name.starts_with(wanted)).unwrap();
+    let (key, state) = (content("key-"), content("state.json"));
+    let half = |(name, content): &(String, Vec<u8>)| (format!(".{name}.x7.tmp"), content[..40].to_vec());
+    for (step, left, is_committed) in [
+        ("nothing but the directory", vec![], false),
+        ("half a key", vec![half(key)], false),
+        ("the key", vec![key.clone()], false),
+        ("half a state", vec![key.clone(), half(state)], false),
+        ("the state", vec![key.clone(), state.clone()], true),
+        ("half an export", vec![key.clone(), state.clone(), half(content("root-cert.pem"))], true),
+    ] {
+        let scene = Scene::new();
+        files::create_private_directory(&scene.directory()).unwrap();
+        for (name, content) in &left {
+            files::write_atomically(&scene.file(name), content, 0o600).unwrap();
+        }
+
+        let store = scene.open().unwrap_or_else(|error| panic!("{step}: {error}"));
+
+        store.signing_key().unwrap_or_else(|error| panic!("{step}: {error}"));
+        let names = scene.names();
+        assert_eq!(names.len(), 3, "{step} leaves {names:?}");
+        assert_eq!(names.contains(&key.0), is_committed, "{step}");
+        assert_eq!(
+            fs::read_to_string(scene.file("root-cert.pem")).unwrap(),
+            store.bundle().to_pem(),
+            "{step}"
+        );
+    }
+}
+
+#[test]
+fn an_export_that_differs_is_made_again() {
+    let scene = Scene::started();
+    let exported = fs::read(scene.file("root-cert.pem")).unwrap();
+    fs::write(scene.file("root-cert.pem"), "another root").unwrap();
+
+    scene.open().unwrap();
+
+    assert_eq!(fs::read(scene.file("root-cert.pem")).unwrap(), exported);
+}
+
+#[test]
+fn a_directory_that_others_can_enter_is_refused_with_the_remedy() {
+    let scene = Scene::started();
+    for mode in [0o750, 0o701, 0o770] {
+        set_mode(&scene.directory(), mode);
+        let refused = scene.refused();
+        assert!(refused.contains("chmod 0700") && refused.contains(&format!("{mode:04o}")), "{refused}");
+    }
+}
+
+#[test]
+fn a_key_that_others_can_read_is_refused_with_the_remedy() {
+    let scene = Scene::started();
+    for mode in [0o640, 0o604] {
+        set_mode(&scene.key_file(), mode);
+        let refused = scene.refused();
+        assert!(refused.contains("chmod 0600") && refused.contains("key-"), "{refused}");
+    }
+}
+
+#[test]
+fn a_state_that_others_can_write_is_refused() {
+    let scene = Scene::started();
+    set_mode(&scene.file("state.json"), 0o660);
+    assert!(scene.refused().contains("chmod 0600"));
+}
+
+#[test]
+fn a_second_ca_on_the_same_directory_is_refused_and_told_who_has_it() {
+    let scene = Scene::new();
+    let first = scene.open().unwrap();
+
+    let refused = scene.refused();
+    assert!(refused.contains(&format!("process {}", std::process::id())), "{refused}");
+
+    drop(first);
+    scene.open().unwrap();
+}
+
+#[test]
+fn another_trust_domain_is_refused_with_the_remedy() {
+    let scene = Scene::started();
+    let before = scene.files();
+
+    let refused = scene.open_for("example.org").unwrap_err().to_string();
+
+    assert!(refused.contains("trust domain cluster.local, the configuration says example.org"), "{refused}");
+    assert_eq!(scene.files(), before);
+}
+
+#[test]
+fn a_lost_state_is_refused_and_the_key_is_kept() {
+    let scene = Scene::started();
+    fs::remove_file(scene.file("state.json")).unwrap();
+
+    let refused = scene.refused();
+
+    assert!(refused.contains("Restore the directory from a backup"), "{refused}");
+}
+
+#[test]
+fn a_state_that_cannot_be_understood_is_refused_and_kept() {
+    let whole = fs::read_to_string(Scene::started().file("state.json")).unwrap();
+    for (case, state) in [
+        ("empty", String::new()),
+        ("half", whole.chars().take(whole.len() / 2).collect()),
+        ("zeros, as a crash of some file systems leaves", "\0".repeat(whole.len())),
+        ("a field of a later version", whole.replacen('{', "{\"next\":{},", 1)),
+        ("a key outside of the directory", whole.replace("key-", "../key-")),
+        ("no certificate", whole.replace("BEGIN CERTIFICATE", "BEGIN SOMETHING")),
+    ] {
+        let scene = Scene::started();
+        files::write_atomically(&scene.file("state.json"), state.as_bytes(), 0o600).unwrap();
+        let refused = scene.refused();
+        assert!(refused.contains("state.json cannot be used. Restore"), "{case}: {refused}");
+    }
+}
+
+#[test]
+fn a_key_that_is_not_the_certificates_is_refused_and_no_other_key_removed() {
+    let scene = Scene::started();
+    let other = PrivateKey::generate().unwrap();
+    fs::write(scene.file("key-0123abcd.pem"), other.to_pkcs8_pem().as_bytes()).unwrap();
+    let key_file =
+        scene.names().into_iter().find(|name| name.starts_with("key-") && name.len() > 20).unwrap();
+    for (case, content) in [
+        ("another key", other.to_pkcs8_pem().as_bytes().to_vec()),
+        ("no PEM", b"key".to_vec()),
+        ("no text", vec![0xff; 100]),
+    ] {
+        files::write_atomically(&scene.file(&key_file), &content, 0o600).unwrap();
+        let refused = scene.refused();
+        assert!(refused.contains(".pem cannot be used. Restore"), "{case}: {refused}");
+    }
+    fs::remove_file(scene.file(&key_file)).unwrap();
+    assert!(scene.refused().contains("cannot read"));
+}
+
+#[test]
+fn only_keys_of_ours_that_no_state_names_are_removed() {
+    let scene = Scene::started();
+    let named = scene.key_file();
+    for name in ["key-0123abcd.pem", "key-notes.pem", "operators-key.pem", "audit.log"] {
+        fs::write(scene.file(name), "x").unwrap();
+    }
+
+    scene.open().unwrap();
+
+    assert!(named.exists());
+    assert!(!scene.file("key-0123abcd.pem").exists());
+    for kept in ["key-notes.pem", "operators-key.pem", "audit.log"] {
+        assert!(scene.file(kept).exists(), "{kept}");
+    }
+}
