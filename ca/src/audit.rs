@@ -23,6 +23,8 @@ mod group;
 mod record;
 mod recovery;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 mod writer;
 

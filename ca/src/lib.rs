@@ -3,6 +3,7 @@
 pub mod admission;
 pub mod audit;
 pub mod authn;
+pub mod authority;
 pub mod config;
 pub mod line_limit;
 pub mod metrics;

@@ -1,54 +1,10 @@
 //! The audit log against real files, devices and limits.
 
-use std::{fs, os::unix::fs::symlink, process::Command, time::Duration};
+use std::{fs, process::Command, time::Duration};
 
-use serde_json::Value;
 use signet_identity::ManualClock;
-use tempfile::TempDir;
 
-use super::*;
-
-/// A log in a directory of its own, at a time that stands still.
-struct Scene {
-    directory: TempDir,
-    clock: Arc<ManualClock>,
-}
-
-impl Scene {
-    fn new() -> Self {
-        let start = std::time::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
-        Self { directory: tempfile::tempdir().unwrap(), clock: Arc::new(ManualClock::at(start)) }
-    }
-
-    fn path(&self) -> PathBuf {
-        self.directory.path().join("audit.log")
-    }
-
-    fn open(&self) -> AuditLog {
-        let settings =
-            AuditSettings { path: self.path(), durability: Durability::OperatingSystem, max_waiting: 1000 };
-        AuditLog::open(settings, Arc::clone(&self.clock) as _).unwrap()
-    }
-
-    /// The path leads to a device that is always full.
-    fn fill_disk(&self) {
-        let _ = fs::remove_file(self.path());
-        symlink("/dev/full", self.path()).unwrap();
-    }
-
-    fn free_disk(&self) {
-        fs::remove_file(self.path()).unwrap();
-    }
-
-    fn lines(&self) -> Vec<Value> {
-        let log = fs::read_to_string(self.path()).unwrap();
-        log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
-    }
-
-    fn events(&self) -> Vec<String> {
-        self.lines().iter().map(|line| line["event"].as_str().unwrap().to_owned()).collect()
-    }
-}
+use super::{testing::LogOnDisk, *};
 
 fn refused<'a>(request_id: &'a str, reason: &'a str) -> Record<'a> {
     Record::Refused { request_id, requester: &Requester::Authority, reason }
@@ -60,7 +16,7 @@ fn failed(request_id: &str) -> Record<'_> {
 
 #[tokio::test]
 async fn a_record_is_in_the_file_when_it_is_acknowledged() {
-    let scene = Scene::new();
+    let scene = LogOnDisk::new();
     let log = scene.open();
 
     log.record(&refused("r-1", "no")).await.unwrap();
@@ -72,7 +28,7 @@ async fn a_record_is_in_the_file_when_it_is_acknowledged() {
 
 #[tokio::test]
 async fn hostile_text_stays_on_its_line() {
-    let scene = Scene::new();
+    let scene = LogOnDisk::new();
     let log = scene.open();
     let hostile = "no\"}\n{\"event\":\"issued\",\"request_id\":\"forged\"}\r\u{2028}\0";
 
@@ -84,7 +40,7 @@ async fn hostile_text_stays_on_its_line() {
 
 #[tokio::test]
 async fn a_full_disk_fails_every_record_and_says_why() {
-    let scene = Scene::new();
+    let scene = LogOnDisk::new();
     scene.fill_disk();
     let log = scene.open();
 
@@ -98,7 +54,7 @@ async fn a_full_disk_fails_every_record_and_says_why() {
 
 #[tokio::test]
 async fn a_log_that_can_be_written_again_serves_the_next_record() {
-    let scene = Scene::new();
+    let scene = LogOnDisk::new();
     let log = scene.open();
     scene.fill_disk();
     log.record(&refused("lost-1", "no")).await.unwrap_err();
@@ -110,16 +66,16 @@ async fn a_log_that_can_be_written_again_serves_the_next_record() {
 
     assert!(log.state().borrow().is_ok());
     let lines = scene.lines();
-    assert_eq!(scene.events(), ["resumed", "refused"]);
+    assert_eq!(scene.events(), ["started", "resumed", "refused"]);
     assert_eq!(
-        (&lines[0]["since"], &lines[0]["refused_records"]),
+        (&lines[1]["since"], &lines[1]["refused_records"]),
         (&"2027-01-15T08:00:00.000Z".into(), &2.into())
     );
 }
 
 #[tokio::test]
 async fn a_log_mends_itself_though_no_record_comes() {
-    let scene = Scene::new();
+    let scene = LogOnDisk::new();
     scene.fill_disk();
     let log = scene.open();
     let mut state = log.state();
@@ -133,7 +89,7 @@ async fn a_log_mends_itself_though_no_record_comes() {
 
 #[tokio::test]
 async fn an_outcome_that_could_not_be_written_is_written_first() {
-    let scene = Scene::new();
+    let scene = LogOnDisk::new();
     let log = scene.open();
     scene.fill_disk();
     log.record(&failed("r-1")).await.unwrap_err();
@@ -142,13 +98,13 @@ async fn an_outcome_that_could_not_be_written_is_written_first() {
 
     log.record(&refused("r-3", "no")).await.unwrap();
 
-    assert_eq!(scene.events(), ["failed", "resumed", "refused"]);
-    assert_eq!(scene.lines()[0]["request_id"], "r-1");
+    assert_eq!(scene.events(), ["started", "failed", "resumed", "refused"]);
+    assert_eq!(scene.lines()[1]["request_id"], "r-1");
 }
 
 #[tokio::test]
 async fn what_a_crash_left_open_is_closed_at_start_and_only_once() {
-    let scene = Scene::new();
+    let scene = LogOnDisk::new();
     let signing = |id| format!("{{\"event\":\"signing\",\"request_id\":\"{id}\"}}\n");
     let crashed =
         signing("a") + &signing("b") + "{\"event\":\"issued\",\"request_id\":\"a\"}\n{\"event\":\"iss";
@@ -192,7 +148,7 @@ async fn half_a_line_on_a_full_file_system_is_taken_back() {
         assert!(child.status.success() && said.contains("1 passed"), "{said}");
         return;
     }
-    let scene = Scene::new();
+    let scene = LogOnDisk::new();
     let log = scene.open();
     let mut written = 1;
     while log.record(&refused("r", &"x".repeat(300))).await.is_ok() {

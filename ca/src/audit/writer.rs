@@ -7,6 +7,7 @@ use std::{
 };
 
 use signet_identity::Clock;
+use signet_runtime::telemetry::chain;
 use tokio::sync::{oneshot, watch};
 use tracing::{error, info};
 
@@ -121,7 +122,7 @@ impl Writer {
     fn failed(&mut self, unavailable: &AuditUnavailable, commits: &[Commit]) {
         let failing = self.failing.get_or_insert_with(|| {
             error!(
-                error = unavailable as &dyn std::error::Error,
+                error = %chain(unavailable),
                 "the audit log cannot be written: nothing is issued"
             );
             Failing { since: self.clock.now(), refused_records: 0 }
