@@ -8,10 +8,15 @@
 mod limits;
 mod preface;
 mod requests;
+mod socket;
 
 pub use limits::Limits;
 
-use std::pin::pin;
+use std::{
+    error::Error,
+    io::{self, ErrorKind},
+    pin::pin,
+};
 
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -23,8 +28,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 use crate::peer::Peer;
-use preface::Prefaced;
 use requests::Requests;
+use socket::Socket;
 
 /// Why a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +40,7 @@ pub enum End {
     Preface,
     /// The peer left as it should.
     Left,
-    /// The peer no longer answered pings.
+    /// The peer no longer answered pings, or took nothing of what we wrote.
     Silent,
     /// The peer vanished, or broke a rule of HTTP/2 or a limit of ours.
     Broken,
@@ -90,8 +95,9 @@ where
         () = stop.cancelled() => return End::Drained,
     };
     let Ok(Ok(())) = begun else { return End::Preface };
+    let socket = Socket::new(io, limits.patience());
     let requests = Requests::new(routes, peer, limits.request);
-    let mut connection = pin!(limits.http2().serve_connection(TokioIo::new(Prefaced::new(io)), requests));
+    let mut connection = pin!(limits.http2().serve_connection(TokioIo::new(socket), requests));
     let end = select! {
         served = connection.as_mut() => return ended_by_peer(served),
         () = limits.aging() => End::Aged,
@@ -104,9 +110,15 @@ where
 fn ended_by_peer(served: hyper::Result<()>) -> End {
     match served {
         Ok(()) => End::Left,
-        Err(error) if error.is_timeout() => End::Silent,
+        Err(error) if error.is_timeout() || is_out_of_patience(&error) => End::Silent,
         Err(_) => End::Broken,
     }
+}
+
+/// [`Socket`]'s own error, which hyper hands on.
+fn is_out_of_patience(error: &hyper::Error) -> bool {
+    let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    io.is_some_and(|io| io.kind() == ErrorKind::TimedOut)
 }
 
 #[cfg(test)]

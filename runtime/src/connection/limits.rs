@@ -80,6 +80,11 @@ impl Limits {
         self.grace
     }
 
+    /// How long a peer may take nothing of what we write: as long as it may leave a ping unanswered.
+    pub(super) fn patience(&self) -> Duration {
+        self.keep_alive + self.keep_alive_timeout
+    }
+
     /// hyper with these limits.
     pub(super) fn http2(&self) -> http2::Builder<TokioExecutor> {
         let mut http2 = http2::Builder::new(TokioExecutor::new());

@@ -83,7 +83,8 @@ async fn a_flood_of_broken_streams_ends_the_connection() {
     let mut attack = [PREFACE, EMPTY_SETTINGS].concat();
     for stream in (1..2000u32).step_by(2) {
         attack.extend(frame(HEADERS, END_HEADERS, stream, b"\x83\x86\x84\x41\x01x"));
-        attack.extend(frame(WINDOW_UPDATE, 0, stream, &0u32.to_be_bytes())); // of nothing: we must reset the stream
+        // More than a window can be: we must reset the stream (RFC 9113 §6.9.1).
+        attack.extend(frame(WINDOW_UPDATE, 0, stream, &(u32::MAX >> 1).to_be_bytes()));
     }
 
     client.write_all(&attack).await.unwrap();
@@ -92,7 +93,7 @@ async fn a_flood_of_broken_streams_ends_the_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reader_that_stops_reading_costs_one_buffer_and_its_own_stream_only() {
+async fn a_stream_that_is_not_read_costs_its_window_and_no_other_stream() {
     let (send, served) = Served::to_good_client(Limits::default()).await;
 
     let unread = call(&send, "flood", NO_HEADER).await.unwrap();
@@ -100,8 +101,26 @@ async fn a_reader_that_stops_reading_costs_one_buffer_and_its_own_stream_only() 
 
     assert_eq!(code(&other), Code::Ok);
     let held = served.slow.flooded_bytes.load(Ordering::Relaxed);
-    assert!(held <= 256 << 10, "{held} bytes were produced for a reader that reads none");
+    assert!(held <= 160 << 10, "{held} bytes were produced for a reader that reads none");
     drop(unread);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_stops_reading_its_socket_costs_one_buffer_and_is_left_in_the_end() {
+    let (mut client, mut served) = Served::under(Limits::default());
+    let window = (16u32 << 20).to_be_bytes();
+    let settings = frame(SETTINGS, 0, 0, &[&INITIAL_WINDOW_SIZE.to_be_bytes()[..], &window].concat());
+    let open = frame(WINDOW_UPDATE, 0, 0, &window);
+    let flood = frame(HEADERS, END_HEADERS, 1, b"\x83\x86\x04\x10/test.Slow/flood\x41\x01x");
+
+    client.write_all(&[PREFACE, &settings, &open, &flood].concat()).await.unwrap();
+
+    assert_eq!(served.end().await, End::Silent);
+    let held = served.slow.flooded_bytes.load(Ordering::Relaxed);
+    assert!(
+        held <= (64 + 16 << 10) + socket_buffer(&client),
+        "{held} bytes were produced for a socket that is full"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -132,6 +151,11 @@ async fn trickle(mut client: UnixStream, bytes: Vec<u8>) -> Result<(), h2::Error
     Ok(())
 }
 
+/// What the kernel takes of a stream that nobody reads.
+fn socket_buffer(stream: &UnixStream) -> usize {
+    rustix::net::sockopt::socket_send_buffer_size(stream).unwrap()
+}
+
 /// RFC 9113 §4.1
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
@@ -140,5 +164,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const INITIAL_WINDOW_SIZE: u16 = 4;
 const WINDOW_UPDATE: u8 = 8;
 const END_HEADERS: u8 = 4;
