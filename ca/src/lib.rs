@@ -8,6 +8,7 @@ pub mod config;
 pub mod line_limit;
 pub mod metrics;
 mod request_id;
+pub mod serving_certificate;
 pub mod store;
 #[cfg(test)]
 mod testing;

@@ -1,0 +1,163 @@
+//! The CA's own serving certificate: issued by its own authority, audited like any other, renewed for ever.
+//!
+//! It is renewed at half of its life, the old one serving meanwhile; a failure is tried again after 1 s, then
+//! after twice as long each time, up to 10 s. Metric: `signet_ca_serving_certificate_expires_timestamp_seconds`.
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
+
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use signet_identity::{Approved, Clock, KeyError, PrivateKey, Validity};
+use signet_runtime::{
+    telemetry::chain,
+    tls::{ServingCertificate, TlsError},
+};
+use tokio::{select, sync::watch, time::sleep};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::{
+    RequestId,
+    audit::Requester,
+    authority::{Authority, IssueError, IssueRequest},
+};
+
+/// What the certificate says.
+#[derive(Debug, Clone)]
+pub struct ServingNames {
+    /// DNS names under which clients reach the CA.
+    pub dns_names: Vec<String>,
+    /// Cut to what is left of the authority's own.
+    pub lifetime: Duration,
+}
+
+/// Keeps a serving certificate fresh.
+pub struct ServingCertificateRenewer {
+    authority: Authority,
+    names: ServingNames,
+    clock: Arc<dyn Clock>,
+    certificate: Arc<ServingCertificate>,
+    validity: watch::Sender<Validity>,
+}
+
+/// There is no (new) serving certificate.
+#[derive(Debug, thiserror::Error)]
+pub enum ServingCertificateError {
+    /// The authority issued none.
+    #[error("cannot issue the serving certificate")]
+    Issue(#[from] IssueError),
+    /// A DNS name is none, or no key could be made.
+    #[error("cannot request the serving certificate. Check the configured DNS names")]
+    Request(#[from] KeyError),
+    /// TLS does not take it.
+    #[error("cannot serve by the certificate that was issued")]
+    Tls(#[from] TlsError),
+}
+
+/// Time by the wall clock is looked at this often: a machine that slept must not trust its timers.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LAST_RETRY: Duration = Duration::from_secs(10);
+
+impl ServingCertificateRenewer {
+    /// Issues the first certificate.
+    ///
+    /// # Errors
+    /// See [`ServingCertificateError`]; an audit log that cannot be written is worth another attempt.
+    pub async fn start(
+        authority: Authority,
+        names: ServingNames,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, ServingCertificateError> {
+        let Pair { chain, key, validity } = issue(&authority, &names).await?;
+        let certificate = Arc::new(ServingCertificate::new(chain, key)?);
+        let renewer = Self { authority, names, clock, certificate, validity: watch::Sender::new(validity) };
+        renewer.tell(validity);
+        Ok(renewer)
+    }
+
+    /// What handshakes are to show, now and after each renewal.
+    pub fn certificate(&self) -> Arc<ServingCertificate> {
+        Arc::clone(&self.certificate)
+    }
+
+    /// How long the certificate that is shown is valid.
+    pub fn validity(&self) -> watch::Receiver<Validity> {
+        self.validity.subscribe()
+    }
+
+    /// Renews until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        let renewing = async {
+            loop {
+                self.half_life().await;
+                self.renew_at_last().await;
+            }
+        };
+        select! {
+            () = renewing => {}
+            () = stop.cancelled() => {}
+        }
+    }
+
+    /// Returns when half of the certificate's life is over.
+    async fn half_life(&self) {
+        loop {
+            let validity = *self.validity.borrow();
+            let left = validity.remaining(self.clock.now()).saturating_sub(validity.lifetime() / 2);
+            if left.is_zero() {
+                return;
+            }
+            sleep(left.min(LOOK_EVERY)).await;
+        }
+    }
+
+    /// Tries until there is a new certificate.
+    async fn renew_at_last(&self) {
+        let mut pause = FIRST_RETRY;
+        while let Err(error) = self.renew().await {
+            let expires_at = humantime::format_rfc3339_seconds(self.validity.borrow().not_after());
+            warn!(error = %chain(&error), %expires_at, "the serving certificate was not renewed; trying again");
+            sleep(pause).await;
+            pause = (pause * 2).min(LAST_RETRY);
+        }
+    }
+
+    async fn renew(&self) -> Result<(), ServingCertificateError> {
+        let Pair { chain, key, validity } = issue(&self.authority, &self.names).await?;
+        self.certificate.replace(chain, key)?;
+        self.tell(validity);
+        Ok(())
+    }
+
+    fn tell(&self, validity: Validity) {
+        let expires_at = validity.not_after();
+        let timestamp = expires_at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        metrics::gauge!("signet_ca_serving_certificate_expires_timestamp_seconds")
+            .set(timestamp.as_secs_f64());
+        info!(expires_at = %humantime::format_rfc3339_seconds(expires_at), "serving by a new certificate");
+        self.validity.send_replace(validity);
+    }
+}
+
+struct Pair {
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    validity: Validity,
+}
+
+async fn issue(authority: &Authority, names: &ServingNames) -> Result<Pair, ServingCertificateError> {
+    let key = PrivateKey::generate()?;
+    let trust_domain = authority.bundle().trust_domain();
+    let approved = Approved::for_the_authority(trust_domain, names.dns_names.clone(), &key, names.lifetime)?;
+    let request = IssueRequest { request_id: RequestId::random(), requester: Requester::Authority, approved };
+    let svid = authority.issue(request).await?.svid;
+    let key = PrivateKeyDer::Pkcs8(key.pkcs8_der().to_vec().into());
+    Ok(Pair { chain: svid.chain().to_vec(), key, validity: svid.validity() })
+}

@@ -1,0 +1,145 @@
+//! Renewal, by a clock that is advanced.
+
+use std::{sync::Mutex, time::SystemTime};
+
+use async_trait::async_trait;
+use signet_backends::{Assembler, LocalSigner, SignError, Signer};
+use signet_identity::{CaCertificate, SignatureAlgorithm, TrustBundle, TrustDomain};
+use signet_runtime::testing::TokioClock;
+use tokio_util::task::TaskTracker;
+
+use super::*;
+use crate::audit::testing::LogOnDisk;
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Signs with a local key, notes when, and is away for the attempts that the script says.
+struct ScriptedSigner {
+    key: LocalSigner,
+    clock: Arc<dyn Clock>,
+    asked_at: Mutex<Vec<SystemTime>>,
+    /// Numbers of the signatures it does not make; 0 is the throw-away one.
+    away: std::ops::Range<usize>,
+}
+
+#[async_trait]
+impl Signer for ScriptedSigner {
+    fn algorithm(&self) -> SignatureAlgorithm {
+        self.key.algorithm()
+    }
+
+    async fn sign(&self, to_be_signed: &[u8]) -> Result<Vec<u8>, SignError> {
+        let number = {
+            let mut asked_at = self.asked_at.lock().unwrap();
+            asked_at.push(self.clock.now());
+            asked_at.len() - 1
+        };
+        if self.away.contains(&number) {
+            return Err(SignError::Unavailable { reason: "cable cut".to_owned() });
+        }
+        self.key.sign(to_be_signed).await
+    }
+}
+
+/// A CA that has its first serving certificate.
+struct Scene {
+    log: LogOnDisk,
+    clock: Arc<dyn Clock>,
+    signer: Arc<ScriptedSigner>,
+    renewer: ServingCertificateRenewer,
+}
+
+impl Scene {
+    async fn new(lifetime: Duration, root_lifetime: Duration, away: std::ops::Range<usize>) -> Self {
+        let trust_domain: TrustDomain = "cluster.local".parse().unwrap();
+        let (log, clock) = (LogOnDisk::new(), Arc::new(TokioClock::starting_at(start())) as Arc<dyn Clock>);
+        let key = PrivateKey::generate().unwrap();
+        let root = CaCertificate::self_signed(&key, &trust_domain, start(), root_lifetime).unwrap();
+        let bundle = TrustBundle::new(trust_domain, vec![root.der().clone()], None).unwrap();
+        let signer = Arc::new(ScriptedSigner {
+            key: LocalSigner::new(key),
+            clock: Arc::clone(&clock),
+            asked_at: Mutex::default(),
+            away,
+        });
+        let issuer = Assembler::new(Arc::clone(&signer) as _, root, Vec::new());
+        let audit = log.open_by(Arc::clone(&clock));
+        let authority = Authority::signing_here(issuer, bundle, audit, Arc::clone(&clock)).await.unwrap();
+        let names = ServingNames { dns_names: vec!["ca.signet.svc".to_owned()], lifetime };
+        let renewer = ServingCertificateRenewer::start(authority, names, Arc::clone(&clock)).await.unwrap();
+        Self { log, clock, signer, renewer }
+    }
+}
+
+fn start() -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(1_800_000_000)
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_certificate_is_the_authoritys_own_and_audited() {
+    let scene = Scene::new(DAY, 100 * DAY, 0..0).await;
+
+    assert_eq!(scene.log.events(), ["started", "signing", "issued"]);
+    let intent = &scene.log.lines()[1];
+    assert_eq!(intent["identity"], "spiffe://cluster.local/signet/ca");
+    assert_eq!(intent["dns_names"][0], "ca.signet.svc");
+    assert!(intent.get("caller").is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_renewed_at_half_of_its_life_again_and_again() {
+    let Scene { log: _log, clock, signer, renewer } = Scene::new(DAY, 100 * DAY, 0..0).await;
+    let mut validity = renewer.validity();
+    let renewing = TaskTracker::new();
+    let stop = CancellationToken::new();
+    renewing.spawn(renewer.run(stop.clone()));
+
+    for renewal in 1..=3 {
+        let old = *validity.borrow_and_update();
+        validity.changed().await.unwrap();
+        let late = clock.now().duration_since(old.not_before() + old.lifetime() / 2).unwrap();
+        assert!(late < Duration::from_secs(1), "renewal {renewal} came {late:?} late");
+    }
+
+    stop.cancel();
+    renewing.close();
+    renewing.wait().await;
+    assert_eq!(signer.asked_at.lock().unwrap().len(), 2 + 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_renewal_is_tried_again_after_longer_and_longer_and_the_old_one_serves() {
+    let scene = Scene::new(DAY, 100 * DAY, 2..8).await;
+    let mut validity = scene.renewer.validity();
+    let first = *validity.borrow_and_update();
+    let renewing = TaskTracker::new();
+    let (log, signer) = (scene.log, scene.signer);
+    renewing.spawn(scene.renewer.run(CancellationToken::new()));
+
+    validity.changed().await.unwrap();
+
+    let asked_at = signer.asked_at.lock().unwrap().clone();
+    let pauses: Vec<u64> =
+        asked_at[2..].windows(2).map(|pair| pair[1].duration_since(pair[0]).unwrap().as_secs()).collect();
+    assert_eq!(pauses, [1, 2, 4, 8, 10, 10]);
+    assert!(validity.borrow().not_after() > first.not_after());
+    assert_eq!(log.events().iter().filter(|event| *event == "failed").count(), 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_never_outlives_the_authority() {
+    let scene = Scene::new(100 * DAY, DAY, 0..0).await;
+
+    assert_eq!(scene.renewer.validity().borrow().not_after(), start() + DAY);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_is_none_is_refused_at_start() {
+    let scene = Scene::new(DAY, 100 * DAY, 0..0).await;
+    let authority = scene.renewer.authority.clone();
+    let names = ServingNames { dns_names: vec!["zürich".to_owned()], lifetime: DAY };
+
+    let refused = ServingCertificateRenewer::start(authority, names, scene.clock).await.err();
+
+    assert!(matches!(refused, Some(ServingCertificateError::Request(_))), "{refused:?}");
+}
