@@ -3,6 +3,8 @@
 
 use std::{
     collections::VecDeque,
+    fs,
+    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
@@ -118,6 +120,15 @@ impl FakeCa {
 
     /// A genuine token of the service account.
     pub fn token(&self, namespace: &str, service_account: &str, lifetime: Duration) -> Token {
+        Token::new(&self.mint(namespace, service_account, lifetime)).unwrap()
+    }
+
+    /// Puts a genuine token of the service account in a file, as the kubelet does.
+    pub fn write_token(&self, path: &Path, namespace: &str, service_account: &str, lifetime: Duration) {
+        fs::write(path, self.mint(namespace, service_account, lifetime)).unwrap();
+    }
+
+    fn mint(&self, namespace: &str, service_account: &str, lifetime: Duration) -> String {
         let request = TokenRequest {
             namespace: namespace.to_owned(),
             service_account: service_account.to_owned(),
@@ -125,7 +136,7 @@ impl FakeCa {
             lifetime,
             pod: Pod::default(),
         };
-        Token::new(&self.tokens.mint(&request, self.clock.now()).unwrap()).unwrap()
+        self.tokens.mint(&request, self.clock.now()).unwrap()
     }
 
     /// Answers the next call not yet spoken for in this way.

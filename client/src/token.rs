@@ -194,8 +194,9 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_is_no_jwt_has_no_known_end() {
-        assert_eq!(Token::new("opaque").unwrap().expires_at(), None);
+    fn a_token_that_is_no_jwt_has_no_known_end_and_names_nobody() {
+        let token = Token::new("opaque").unwrap();
+        assert_eq!((token.expires_at(), token.subject()), (None, None));
     }
 
     #[test]
