@@ -1,0 +1,127 @@
+//! Who shares a budget: the processes of one pod, as far as that can be told from outside.
+
+use std::{fs, path::Path, sync::Arc};
+
+use signet_runtime::peer::Peer;
+
+/// Names whoever a peer's streams, calls and attempts are counted for: its pod, else its cgroup, else its
+/// connection alone.
+///
+/// Never taken from what the peer says. The kernel noted the pid when the peer connected; by now it may be
+/// another's, which costs fairness for a moment and no secret.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct PeerKey(Arc<str>);
+
+impl PeerKey {
+    /// Whom this peer's connection is counted for.
+    pub(crate) fn of(peer: &Peer) -> Self {
+        let cgroups = peer.unix().and_then(|unix| cgroups_of(Path::new("/proc"), unix.pid()?));
+        let budget = cgroups.as_deref().and_then(budget);
+        Self(budget.map_or_else(|| format!("{:?}", peer.connection()).into(), Arc::from))
+    }
+}
+
+/// `/proc/<pid>/cgroup`, unless it is hidden from us or the process is gone.
+fn cgroups_of(proc: &Path, pid: i32) -> Option<String> {
+    fs::read_to_string(proc.join(pid.to_string()).join("cgroup")).ok()
+}
+
+/// The pod's cgroup, or the process's own when it is in no pod (cgroups(7): `hierarchy:controllers:path`).
+///
+/// Everything below the pod is its own to create, so a key any deeper could be multiplied at will. The root
+/// cgroup is everybody's and tells nobody apart.
+fn budget(cgroups: &str) -> Option<&str> {
+    let paths = || cgroups.lines().filter_map(|line| line.splitn(3, ':').nth(2)).filter(|path| *path != "/");
+    paths().find_map(pod).or_else(|| paths().next())
+}
+
+/// The path up to the outermost component that names a pod: `pod<uid>`, or `kubepods-<class>-pod<uid>.slice`
+/// under systemd.
+fn pod(path: &str) -> Option<&str> {
+    let mut end = 0;
+    for component in path.split_inclusive('/') {
+        end += component.len();
+        let name = component.trim_end_matches('/');
+        if names_a_pod(name.trim_end_matches(".slice")) {
+            return path.get(..end).map(|path| path.trim_end_matches('/'));
+        }
+    }
+    None
+}
+
+/// A uid is 32 hexadecimal digits, in groups joined by `-`, by `_` under systemd, or by nothing for a static pod.
+fn names_a_pod(component: &str) -> bool {
+    let Some((class, uid)) = component.rsplit_once("pod") else { return false };
+    let digits: String = uid.chars().filter(|character| !matches!(character, '-' | '_')).collect();
+    (class.is_empty() || class.ends_with('-'))
+        && digits.len() == 32
+        && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    //! Peers for tests that have no sockets.
+
+    use super::PeerKey;
+
+    pub(crate) fn peer_named(name: &str) -> PeerKey {
+        PeerKey(name.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use signet_runtime::peer::{Origin, UnixCredentials};
+
+    use super::*;
+
+    const POD: &str = "3a5f0b7e-1b2c-4d5e-8f90-123456789abc";
+
+    #[test]
+    fn the_processes_of_a_pod_share_a_budget_and_others_have_their_own() {
+        let systemd = format!(
+            "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{}.slice",
+            POD.replace('-', "_")
+        );
+        let cgroupfs = format!("/kubepods/besteffort/pod{POD}");
+        let fixed = format!("/kubepods/pod{}", POD.replace('-', ""));
+        for (name, cgroups, wanted) in [
+            ("a container", format!("0::{systemd}/cri-containerd-0a1b.scope\n"), Some(systemd.as_str())),
+            (
+                "a cgroup of its own making",
+                format!("0::{systemd}/a.scope/pod{POD}/b\n"),
+                Some(systemd.as_str()),
+            ),
+            ("cgroupfs", format!("0::{cgroupfs}/0a1b\n"), Some(cgroupfs.as_str())),
+            ("a static pod", format!("0::{fixed}/0a1b\n"), Some(fixed.as_str())),
+            (
+                "version 1",
+                format!("9:name=systemd:/\n4:memory:{cgroupfs}/0a1b\n0::/\n"),
+                Some(cgroupfs.as_str()),
+            ),
+            ("seen from a namespace", format!("0::/../pod{POD}/0a1b\n"), Some(&*format!("/../pod{POD}"))),
+            ("a service", "0::/system.slice/envoy.service\n".to_owned(), Some("/system.slice/envoy.service")),
+            ("a name that only looks like a pod", "0::/tripod/leg\n".to_owned(), Some("/tripod/leg")),
+            ("the root", "1:cpu:/\n0::/\n".to_owned(), None),
+            ("nothing", String::new(), None),
+        ] {
+            assert_eq!(budget(&cgroups), wanted, "{name}");
+        }
+    }
+
+    #[test]
+    fn peers_that_cannot_be_told_apart_are_counted_by_connection() {
+        let unseen = || Peer::new(Origin::Unix(UnixCredentials::new(None, 1337, 1337)));
+        let (one, other) = (unseen(), unseen());
+        assert_eq!(PeerKey::of(&one), PeerKey::of(&one));
+        assert_ne!(PeerKey::of(&one), PeerKey::of(&other));
+    }
+
+    #[test]
+    fn cgroups_are_read_of_the_process_that_connected() {
+        let own = i32::try_from(std::process::id()).unwrap();
+        let real = fs::read_to_string("/proc/self/cgroup").unwrap();
+        assert_eq!(cgroups_of(Path::new("/proc"), own), Some(real));
+        assert_eq!(cgroups_of(Path::new("/proc"), i32::MAX), None);
+    }
+}

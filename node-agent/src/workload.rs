@@ -1,0 +1,3 @@
+//! Who the workloads behind a socket are, and how they prove it.
+
+pub mod token;
