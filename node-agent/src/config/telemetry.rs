@@ -1,0 +1,21 @@
+//! `[telemetry]`: how the agent speaks to its operator.
+
+use signet_runtime::{config::Section, telemetry::LogFormat};
+
+/// Logs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TelemetryConfig {
+    /// `log_format`: `json` (default) or `text`.
+    pub log_format: LogFormat,
+    /// `log_filter`: a level, or directives as of `tracing`'s `EnvFilter`. Default `info`.
+    pub log_filter: String,
+}
+
+impl TelemetryConfig {
+    pub(super) fn read(section: &Section<'_>) -> Self {
+        Self {
+            log_format: section.optional("log_format", LogFormat::Json),
+            log_filter: section.optional("log_filter", "info".to_owned()),
+        }
+    }
+}

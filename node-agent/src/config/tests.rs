@@ -1,0 +1,151 @@
+//! What is accepted, and how what is not is told.
+
+use std::time::Duration;
+
+use super::*;
+use crate::workload::token::IdentitySource;
+
+fn read(text: &str) -> Result<Config, Faults> {
+    read_with(text, &[])
+}
+
+fn read_with(text: &str, variables: &[(&str, &str)]) -> Result<Config, Faults> {
+    let environment = Environment::of(ENVIRONMENT_PREFIX, &[CONFIG_VARIABLE], variables.iter().copied());
+    Config::read(Document::parse("agent.toml", text, environment)?)
+}
+
+fn told(text: &str) -> String {
+    read(text).unwrap_err().to_string()
+}
+
+#[test]
+fn nothing_need_be_configured() {
+    let config = read("").unwrap();
+    assert_eq!(config.ca.endpoint.address, "signet-ca.signet-system.svc:15012");
+    assert_eq!(config.ca.endpoint.server_name, "signet-ca.signet-system.svc");
+    assert_eq!(config.ca.endpoint.spiffe_id.unwrap().as_str(), "spiffe://cluster.local/signet/ca");
+    assert_eq!(config.sockets[0].path, Path::new("/run/signet/agent.sock"));
+    assert_eq!(config.sockets[0].identity, IdentitySource::StreamToken);
+    assert_eq!(config.certificate.lifetime, None);
+    assert!(config.operations.listen.ip().is_loopback());
+}
+
+#[test]
+fn everything_can_be_configured() {
+    let config = read(
+        r#"
+        [identity]
+        trust_domain = "td.test"
+        [ca]
+        address = "[::1]:15012"
+        server_name = "ca.test"
+        anchors = "/a/root.pem"
+        kind = "istio"
+        cluster_id = "blue"
+        [certificate]
+        lifetime = "30s"
+        [[socket]]
+        path = "/run/a.sock"
+        allowed_uids = [1337, 0]
+        [[socket]]
+        path = "/run/b.sock"
+        mode = "0600"
+        identity = "token-file"
+        token_file = "/var/run/secrets/tokens/istio-token"
+        allowed_uids = [1337]
+        [limits]
+        streams = 10
+        streams_per_peer = 5
+        [operations]
+        listen = "127.0.0.1:1"
+        [telemetry]
+        log_format = "text"
+        log_filter = "debug"
+        "#,
+    )
+    .unwrap();
+    let endpoint = config.ca.endpoint;
+    assert_eq!((endpoint.address.as_str(), endpoint.server_name.as_str()), ("[::1]:15012", "ca.test"));
+    assert_eq!((endpoint.spiffe_id, endpoint.cluster_id.as_deref()), (None, Some("blue")));
+    assert_eq!(endpoint.trust_domain.as_str(), "td.test");
+    assert_eq!(config.certificate.lifetime, Some(Duration::from_secs(30)));
+    assert_eq!(config.sockets.len(), 2);
+    assert!(config.sockets[1].mode.is_private());
+}
+
+#[test]
+fn the_server_name_of_an_ipv6_address_has_no_brackets() {
+    assert_eq!(read("[ca]\naddress = '[::1]:1'").unwrap().ca.endpoint.server_name, "::1");
+}
+
+#[test]
+fn the_environment_overrides_the_file() {
+    let variables = [("SIGNET_AGENT_CA_ADDRESS", "localhost:7"), (CONFIG_VARIABLE, "agent.toml")];
+    let config = read_with("[ca]\naddress = 'localhost:6'", &variables).unwrap();
+    assert_eq!(config.ca.endpoint.address, "localhost:7");
+}
+
+#[test]
+fn all_faults_are_told_at_once_with_what_is_wanted() {
+    let told = told(
+        r#"
+        [ca]
+        address = "localhost"
+        server_name = "-"
+        kind = "citadel"
+        cluster_id = "a b"
+        adress = "typo"
+        [certificate]
+        lifetime = "1s"
+        [[socket]]
+        mode = "rw"
+        identity = "static"
+        [limits]
+        streams = 0
+        "#,
+    );
+    for part in [
+        "ca.address: `localhost` is no host with a port (want e.g.",
+        "ca.server_name: `-` is no DNS name",
+        "ca.kind: unknown `citadel` (want signet, istio)",
+        "ca.cluster_id: `a b` is no cluster id",
+        "ca.adress: unknown key (did you mean `address`?)",
+        "certificate.lifetime: is out of bounds (want `10s` to `366d`)",
+        "socket[0].mode: `rw` is no mode",
+        "socket[0].identity: unknown `static` (want stream-token, token-file)",
+        "limits.streams: 0 is out of bounds",
+    ] {
+        assert!(told.contains(part), "{part}\n{told}");
+    }
+}
+
+#[test]
+fn a_token_file_gives_its_identity_to_nobody_unnamed() {
+    let socket = "[[socket]]\nidentity = 'token-file'\n";
+    for (name, rest, fault) in [
+        ("no file", "allowed_uids = [1]", "socket[0].token_file: is required"),
+        ("no uids", "token_file = '/t'", "socket[0].allowed_uids: is required with a token file"),
+        (
+            "open to the group",
+            "token_file = '/t'\nallowed_uids = [1]\nmode = '0660'",
+            "socket[0].mode: lets group",
+        ),
+        (
+            "open to others",
+            "token_file = '/t'\nallowed_uids = [1]\nmode = '0602'",
+            "socket[0].mode: lets group",
+        ),
+    ] {
+        let told = told(&format!("{socket}{rest}"));
+        assert!(told.contains(fault), "{name}: {told}");
+    }
+    assert!(read(&format!("{socket}token_file = '/t'\nallowed_uids = [1]")).is_ok());
+}
+
+#[test]
+fn a_socket_has_one_source_and_a_path_of_its_own() {
+    let both = told("[[socket]]\ntoken_file = '/t'");
+    assert!(both.contains("socket[0].token_file: is used with"), "{both}");
+    let twice = told("[[socket]]\n[[socket]]");
+    assert!(twice.contains("socket[1].path: another `[[socket]]` has the same path"), "{twice}");
+}
