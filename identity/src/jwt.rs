@@ -127,7 +127,7 @@ pub enum JwtError {
     #[error("the token claims algorithm {0:?}, which is not that of the issuer's key")]
     NotTheKeysAlgorithm(String),
     /// No key has the token's `kid`: perhaps the issuer has new keys, which may be fetched.
-    #[error("the token is signed by key {key_id:?}, which the issuer does not publish")]
+    #[error("the token is signed by key {:?}, which the issuer does not publish", .key_id.as_deref().unwrap_or_default())]
     UnknownKey {
         /// `kid` of the header.
         key_id: Option<String>,

@@ -44,9 +44,15 @@ impl TestAuthority {
 
     /// An authority under this one, valid for ten years from `now`.
     pub fn intermediate(&self, now: SystemTime) -> Self {
+        self.intermediate_with(now, |_| {})
+    }
+
+    /// The same, changed in the one way that a test is about.
+    pub fn intermediate_with(&self, now: SystemTime, change: impl FnOnce(&mut CertificateParams)) -> Self {
         let key = PrivateKey::generate().expect("a key");
         let mut params = ca_params(&key, &self.trust_domain, now);
         params.use_authority_key_identifier_extension = true;
+        change(&mut params);
         let der: CertificateDer<'static> =
             params.signed_by(&key, &self.issuer()).expect("an intermediate").into();
         let certificate = CaCertificate::from_der(der.clone()).expect("a CA certificate");

@@ -5,7 +5,7 @@ use rcgen::{CustomExtension, DnType, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurp
 use super::*;
 use crate::test_support::{OpenSsl, now, tlv};
 use crate::testing::{self, TestAuthority, TestLeaf};
-use crate::{CaCertificate, PrivateKey};
+use crate::{CaCertificate, LeafTemplate, PrivateKey, SignatureAlgorithm};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const ID: &str = "spiffe://cluster.local/ns/shop/sa/cart";
@@ -269,6 +269,16 @@ fn an_authority_that_has_expired_is_trusted_no_more() {
 }
 
 #[test]
+fn an_intermediate_for_one_end_of_tls_is_not_enough() {
+    let (root, holder) = (authority(), Holder::new());
+    let one_sided = root.intermediate_with(now(), |params| {
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth]
+    });
+    let refusal = not_trusted(holder.verify(holder.leaf(&one_sided).sign(), &root));
+    assert!(matches!(refusal, webpki::Error::RequiredEkuNotFoundContext(_)), "{refusal:?}");
+}
+
+#[test]
 fn a_leaf_cut_at_any_byte_is_refused() {
     let authority = authority();
     let (chain, holder) = issued(&authority);
@@ -313,6 +323,20 @@ fn a_leaf_of_another_authority_is_not_covered_by_the_proof() {
     assert_eq!(signed_here(chain, &holder), differs("authorityKeyIdentifier"));
     let outliving = holder.leaf(&one).valid(now(), now() + 11 * 365 * 24 * HOUR).sign();
     assert_eq!(signed_here(outliving, &holder), differs("validity"));
+}
+
+#[test]
+fn a_leaf_of_another_signature_algorithm_is_not_covered_by_the_proof() {
+    let authority = authority();
+    let caller = testing::caller(&"cluster.local".parse().unwrap(), "shop", "cart", now());
+    let (approved, _) = testing::approved(&caller, HOUR);
+    let algorithm = SignatureAlgorithm::EcdsaSha384;
+    let template = LeafTemplate::new(&approved, authority.certificate(), algorithm, now()).unwrap();
+    let chain = vec![template.assemble(&[0; 70]).unwrap()];
+    let expected = Expected { identity: approved.identity(), public_key: approved.public_key() };
+    let refusal =
+        X509Svid::verify_signed_here(chain, expected, &proof(&authority).unwrap(), now()).unwrap_err();
+    assert_eq!(refusal, SvidError::NotOfTheAuthority("signature algorithm"));
 }
 
 #[test]

@@ -94,3 +94,33 @@ fn validity(reader: &mut SliceReader<'_>) -> der::Result<Validity> {
 fn value(tag: Tag) -> der::Error {
     ErrorKind::Value { tag }.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_support::now;
+    use crate::testing::TestAuthority;
+
+    #[test]
+    fn a_certificate_whose_outside_contradicts_its_inside_is_refused() {
+        let root = TestAuthority::new("cluster.local", now()).certificate().der().to_vec();
+        let ecdsa_sha256 = [0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2];
+        let positions: Vec<_> = (0..root.len() - 8).filter(|at| root[*at..at + 8] == ecdsa_sha256).collect();
+        assert_eq!(positions.len(), 2, "the algorithm stands inside and outside");
+        for at in positions {
+            let mut contradicting = root.clone();
+            contradicting[at + 7] = 3;
+            assert!(matches!(Certificate::parse(&contradicting), Err(X509Error::Der(_))), "at {at}");
+        }
+    }
+
+    #[test]
+    fn only_version_3_is_read() {
+        let mut root = TestAuthority::new("cluster.local", now()).certificate().der().to_vec();
+        let version = [0xa0, 3, 2, 1, 2];
+        let at = (0..root.len()).find(|at| root[*at..].starts_with(&version)).unwrap();
+        assert!(Certificate::parse(&root).is_ok());
+        root[at + 4] = 1;
+        assert!(matches!(Certificate::parse(&root), Err(X509Error::Der(_))));
+    }
+}
