@@ -97,7 +97,7 @@ impl Authentication {
     ///
     /// # Errors
     /// They prove nobody, or it cannot be decided now.
-    pub async fn authenticate(&self, credentials: &Credentials) -> Result<Arc<Caller>, AuthnError> {
+    pub async fn authenticate(&self, credentials: Credentials<'_>) -> Result<Arc<Caller>, AuthnError> {
         let digest = credentials.digest();
         if let Some(caller) = self.remembered(&digest) {
             self.metrics.token_cache_hit();
@@ -115,9 +115,9 @@ impl Authentication {
         self.issuers.iter().filter_map(|issuer| Some((issuer.issuer(), issuer.keys().missing()?)))
     }
 
-    /// Whether there is an issuer at all.
-    pub fn has_issuers(&self) -> bool {
-        !self.issuers.is_empty()
+    /// How many issuers there are.
+    pub fn issuers(&self) -> usize {
+        self.issuers.len()
     }
 
     fn remembered(&self, digest: &cache::Digest) -> Option<Arc<Caller>> {

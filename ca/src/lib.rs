@@ -5,10 +5,13 @@ pub mod audit;
 pub mod authn;
 pub mod authority;
 pub mod config;
-pub mod line_limit;
+pub mod issuance;
+mod line_limit;
 pub mod metrics;
 mod request_id;
+pub mod service;
 pub mod serving_certificate;
+mod status;
 pub mod store;
 #[cfg(test)]
 mod testing;

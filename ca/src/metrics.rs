@@ -1,11 +1,13 @@
 //! Every metric of the CA, in one place.
 //!
 //! Handles are made once, so that counting on the request path is one atomic addition. Label sets are closed:
-//! they are the variants of enums, never something that a client sent.
+//! they are the variants of [`Reason`] and [`KeyFetch`], never something that a client sent.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use metrics::Counter;
+use metrics::{Counter, Gauge, Histogram, Unit};
+
+use crate::status::Reason;
 
 /// The metrics of this process. Cloned handles count into the same.
 #[derive(Debug, Clone)]
@@ -13,9 +15,14 @@ pub struct Metrics(Arc<Handles>);
 
 #[derive(Debug)]
 struct Handles {
+    answered: Histogram,
+    refused: Vec<Counter>,
     token_cache_hits: Counter,
     token_cache_misses: Counter,
     key_fetches: [Counter; KeyFetch::ALL.len()],
+    in_flight: Gauge,
+    queued: Gauge,
+    authority_expires: Gauge,
 }
 
 /// How a load of an issuer's keys ended.
@@ -35,12 +42,32 @@ impl Metrics {
     pub fn new() -> Self {
         describe();
         Self(Arc::new(Handles {
+            answered: metrics::histogram!("signet_ca_request_seconds"),
+            refused: Reason::ALL
+                .iter()
+                .map(|reason| metrics::counter!("signet_ca_refused_total", "reason" => reason.label()))
+                .collect(),
             token_cache_hits: metrics::counter!("signet_ca_token_cache_total", "result" => "hit"),
             token_cache_misses: metrics::counter!("signet_ca_token_cache_total", "result" => "miss"),
             key_fetches: KeyFetch::ALL.map(
                 |outcome| metrics::counter!("signet_ca_issuer_key_loads_total", "outcome" => outcome.label()),
             ),
+            in_flight: metrics::gauge!("signet_ca_requests_in_flight"),
+            queued: metrics::gauge!("signet_ca_requests_queued"),
+            authority_expires: metrics::gauge!("signet_ca_authority_expires_timestamp_seconds"),
         }))
+    }
+
+    /// A certificate left, this long after its request came.
+    pub(crate) fn answered(&self, took: Duration) {
+        self.0.answered.record(took);
+    }
+
+    /// A request was refused.
+    pub(crate) fn refused(&self, reason: Reason) {
+        if let Some(counter) = self.0.refused.get(reason as usize) {
+            counter.increment(1);
+        }
     }
 
     pub(crate) fn token_cache_hit(&self) {
@@ -55,6 +82,17 @@ impl Metrics {
         if let Some(counter) = self.0.key_fetches.get(outcome as usize) {
             counter.increment(1);
         }
+    }
+
+    /// How full the house is.
+    pub(crate) fn load(&self, in_flight: usize, queued: usize) {
+        self.0.in_flight.set(in_flight as f64);
+        self.0.queued.set(queued as f64);
+    }
+
+    /// When the certificate that signs now is over, since 1970.
+    pub(crate) fn authority_expires(&self, since_1970: Duration) {
+        self.0.authority_expires.set(since_1970.as_secs_f64());
     }
 }
 
@@ -76,13 +114,38 @@ impl KeyFetch {
     }
 }
 
+/// What the parts that own a metric count is described here too, so that this list is whole.
 fn describe() {
-    metrics::describe_counter!(
-        "signet_ca_token_cache_total",
-        "Tokens that were looked up among the verified ones, by result."
+    use metrics::{describe_counter as counter, describe_gauge as gauge, describe_histogram as histogram};
+    histogram!(
+        "signet_ca_request_seconds",
+        Unit::Seconds,
+        "From the arrival of a request to its certificate; refusals are not in it."
     );
-    metrics::describe_counter!(
-        "signet_ca_issuer_key_loads_total",
-        "Loads of token issuers' keys, by outcome."
+    counter!("signet_ca_refused_total", "Requests that were refused, by reason.");
+    gauge!("signet_ca_requests_in_flight", "Requests that were admitted and not answered yet.");
+    gauge!("signet_ca_requests_queued", "Requests that wait for admission.");
+    counter!("signet_ca_token_cache_total", "Tokens looked up among the verified ones, by result.");
+    counter!("signet_ca_issuer_key_loads_total", "Loads of token issuers' keys, by outcome.");
+    counter!("signet_ca_issuances_total", "Issuances by the authority, by outcome.");
+    histogram!(
+        "signet_ca_issuance_seconds",
+        Unit::Seconds,
+        "From intent to outcome of an issuance, both of them durable."
     );
+    gauge!(
+        "signet_ca_authority_expires_timestamp_seconds",
+        Unit::Seconds,
+        "When the certificate that signs now expires, since 1970."
+    );
+    gauge!(
+        "signet_ca_serving_certificate_expires_timestamp_seconds",
+        Unit::Seconds,
+        "When the CA's own serving certificate expires, since 1970."
+    );
+    counter!("signet_ca_audit_records_total", "Audit records that are durable.");
+    counter!("signet_ca_audit_failed_records_total", "Audit records that could not be written.");
+    gauge!("signet_ca_audit_waiting_records", "Audit records that wait to be written.");
+    histogram!("signet_ca_audit_commit_seconds", Unit::Seconds, "One write of the audit log.");
+    gauge!("signet_ca_audit_writable", "1 while the audit log can be written, else 0.");
 }

@@ -9,11 +9,11 @@ use tonic::metadata::MetadataMap;
 /// Longest cluster name, as of a DNS name (RFC 1035 §2.3.4).
 const MAX_CLUSTER_BYTES: usize = 253;
 
-/// What the caller shows. Nothing of it is proven.
-#[derive(Clone)]
-pub struct Credentials {
-    token: String,
-    cluster: String,
+/// What the caller shows, as it stands in the request's metadata. Nothing of it is proven.
+#[derive(Clone, Copy)]
+pub struct Credentials<'m> {
+    token: &'m str,
+    cluster: &'m str,
 }
 
 /// Why there is nothing to authenticate.
@@ -27,22 +27,22 @@ pub enum CredentialsError {
     TokenTooLong(usize),
 }
 
-impl Credentials {
+impl<'m> Credentials<'m> {
     /// Reads the metadata as Istio's CA does: the first `authorization` value that begins with `Bearer ` is the
     /// token; `clusterid` counts only if there is exactly one.
     ///
     /// # Errors
     /// No token, or one over our limit.
-    pub fn from_metadata(metadata: &MetadataMap) -> Result<Self, CredentialsError> {
+    pub fn from_metadata(metadata: &'m MetadataMap) -> Result<Self, CredentialsError> {
         let token = bearer(metadata).ok_or(CredentialsError::NoToken)?;
         if token.len() > MAX_TOKEN_BYTES {
             return Err(CredentialsError::TokenTooLong(token.len()));
         }
-        Ok(Self { token: token.to_owned(), cluster: cluster(metadata).unwrap_or_default().to_owned() })
+        Ok(Self { token, cluster: cluster(metadata).unwrap_or_default() })
     }
 
-    pub(crate) fn token(&self) -> &str {
-        &self.token
+    pub(crate) fn token(&self) -> &'m str {
+        self.token
     }
 
     /// SHA-256 over cluster and token, each with its length: two different pairs never have one digest.
@@ -57,7 +57,7 @@ impl Credentials {
     }
 }
 
-impl fmt::Debug for Credentials {
+impl fmt::Debug for Credentials<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credentials").field("cluster", &self.cluster).finish_non_exhaustive()
     }
@@ -98,7 +98,8 @@ mod tests {
             ("behind basic", &[("authorization", "Basic eA=="), ("authorization", "Bearer a.b.c")], "a.b.c"),
             ("two", &[("authorization", "Bearer first"), ("authorization", "Bearer second")], "first"),
         ] {
-            let credentials = Credentials::from_metadata(&metadata(pairs)).unwrap();
+            let metadata = metadata(pairs);
+            let credentials = Credentials::from_metadata(&metadata).unwrap();
             assert_eq!(credentials.token(), token, "{case}");
         }
     }
@@ -129,9 +130,8 @@ mod tests {
 
     #[test]
     fn debug_output_never_shows_the_token() {
-        let credentials =
-            Credentials::from_metadata(&metadata(&[("authorization", "Bearer secret")])).unwrap();
+        let metadata = metadata(&[("authorization", "Bearer secret")]);
 
-        assert!(!format!("{credentials:?}").contains("secret"));
+        assert!(!format!("{:?}", Credentials::from_metadata(&metadata).unwrap()).contains("secret"));
     }
 }

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use signet_identity::{ManualClock, jwt::DevelopmentIssuer};
+use tonic::metadata::MetadataMap;
 
 use super::*;
 use crate::testing::{ISSUER, KeyFile, issuer, issuer_named, token, web};
@@ -39,11 +40,13 @@ impl House {
     }
 
     async fn ask(&self, token: &str) -> Result<Arc<Caller>, AuthnError> {
-        self.authentication.authenticate(&credentials(token, None)).await
+        let metadata = metadata(token, None);
+        self.authentication.authenticate(Credentials::from_metadata(&metadata).unwrap()).await
     }
 
     fn remembers(&self, token: &str, cluster: Option<&str>) -> bool {
-        let digest = credentials(token, cluster).digest();
+        let metadata = metadata(token, cluster);
+        let digest = Credentials::from_metadata(&metadata).unwrap().digest();
         self.authentication.verified.get(&digest, self.clock.now()).is_some()
     }
 }
@@ -58,13 +61,13 @@ fn config(issuer: &str, file: &KeyFile) -> IssuerConfig {
     }
 }
 
-fn credentials(token: &str, cluster: Option<&str>) -> Credentials {
-    let mut metadata = tonic::metadata::MetadataMap::new();
+fn metadata(token: &str, cluster: Option<&str>) -> MetadataMap {
+    let mut metadata = MetadataMap::new();
     metadata.insert("authorization", format!("Bearer {token}").parse().unwrap());
     if let Some(cluster) = cluster {
         metadata.insert("clusterid", cluster.parse().unwrap());
     }
-    Credentials::from_metadata(&metadata).unwrap()
+    metadata
 }
 
 fn start() -> SystemTime {

@@ -159,6 +159,18 @@ impl Refresher {
         .await;
     }
 
+    /// Loads before the process serves, from a file: one that cannot be used should stop the start. A server is
+    /// asked by [`run`](Self::run): it may come up later than we do.
+    ///
+    /// # Errors
+    /// As of [`load`](Self::load).
+    pub async fn start(&mut self) -> Result<(), SourceError> {
+        match self.source {
+            Source::File(_) => self.load().await,
+            Source::Url { .. } | Source::Discovery { .. } => Ok(()),
+        }
+    }
+
     /// Loads once. On failure the set that was held stays.
     ///
     /// # Errors

@@ -1,0 +1,196 @@
+//! The one map from what went wrong to what a caller is told.
+//!
+//! A caller learns the class, what it can do about it, and the name under which the operator finds the rest.
+//! Why a token or a CSR was refused stays here: it would help only who is trying things out.
+
+use std::time::Duration;
+
+use signet_backends::IssuerError;
+use signet_proto::metadata::REQUEST_ID;
+use tonic::{
+    Code, Status,
+    metadata::{AsciiMetadataValue, MetadataMap},
+};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use crate::{
+    audit::AuditUnavailable,
+    authn::{AuthnError, CredentialsError},
+    authority::IssueError,
+    issuance::Refused,
+    request_id::RequestId,
+};
+
+/// Why a request was refused: a closed set, for metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// More requests than places.
+    Overloaded,
+    /// No bearer token, or one over the limit.
+    NoCredentials,
+    /// Not a token at all.
+    TokenUnreadable,
+    /// Of an issuer that is not configured.
+    UnknownIssuer,
+    /// A token that does not verify.
+    TokenRefused,
+    /// The issuer's keys cannot be had.
+    KeysUnavailable,
+    /// Malformed, badly signed, or with a key that is not allowed.
+    Csr,
+    /// Not the caller's identity.
+    Denied,
+    /// The audit log cannot be written.
+    AuditUnavailable,
+    /// The authority cannot sign now.
+    SignerUnavailable,
+    /// A fault of ours.
+    Internal,
+}
+
+impl Reason {
+    /// All of them, in the order of their declaration.
+    pub(crate) const ALL: [Self; 11] = [
+        Self::Overloaded,
+        Self::NoCredentials,
+        Self::TokenUnreadable,
+        Self::UnknownIssuer,
+        Self::TokenRefused,
+        Self::KeysUnavailable,
+        Self::Csr,
+        Self::Denied,
+        Self::AuditUnavailable,
+        Self::SignerUnavailable,
+        Self::Internal,
+    ];
+
+    /// The reason of a refusal.
+    pub(crate) fn of(refused: &Refused) -> Self {
+        match refused {
+            Refused::Overloaded(_) | Refused::Audit(AuditUnavailable::Overloaded { .. }) => Self::Overloaded,
+            Refused::Authentication(error) => match error {
+                AuthnError::Credentials(CredentialsError::NoToken | CredentialsError::TokenTooLong(_)) => {
+                    Self::NoCredentials
+                }
+                AuthnError::Unreadable(_) => Self::TokenUnreadable,
+                AuthnError::UnknownIssuer { .. } => Self::UnknownIssuer,
+                AuthnError::Refused { .. } => Self::TokenRefused,
+                AuthnError::Unavailable { .. } => Self::KeysUnavailable,
+            },
+            Refused::Csr(_) => Self::Csr,
+            Refused::Denied(_) => Self::Denied,
+            Refused::Audit(_) => Self::AuditUnavailable,
+            Refused::Authority(error) => match error {
+                IssueError::Audit(AuditUnavailable::Overloaded { .. }) => Self::Overloaded,
+                IssueError::Audit(_) => Self::AuditUnavailable,
+                IssueError::Issuer(IssuerError::AuthorityNotValid { .. } | IssuerError::Unavailable(_))
+                | IssueError::Interrupted => Self::SignerUnavailable,
+                IssueError::Issuer(_) | IssueError::NotVerified(_) => Self::Internal,
+            },
+        }
+    }
+
+    /// The label's value.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Overloaded => "overloaded",
+            Self::NoCredentials => "no_credentials",
+            Self::TokenUnreadable => "token_unreadable",
+            Self::UnknownIssuer => "unknown_issuer",
+            Self::TokenRefused => "token_refused",
+            Self::KeysUnavailable => "keys_unavailable",
+            Self::Csr => "csr",
+            Self::Denied => "denied",
+            Self::AuditUnavailable => "audit_unavailable",
+            Self::SignerUnavailable => "signer_unavailable",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// What the caller is told.
+    fn class(self) -> (Code, &'static str) {
+        match self {
+            Self::Overloaded => (Code::ResourceExhausted, "the CA is busy; come back after the retry delay"),
+            Self::NoCredentials | Self::TokenUnreadable | Self::UnknownIssuer | Self::TokenRefused => (
+                Code::Unauthenticated,
+                "the credentials are not accepted; send a current service-account token with the CA's audience \
+                 as `authorization: Bearer <token>`",
+            ),
+            Self::Csr => (
+                Code::InvalidArgument,
+                "the CSR is not accepted; send one PEM block, signed by its own key: ECDSA P-256 or P-384, \
+                 Ed25519, or RSA of 2048 to 4096 bits",
+            ),
+            Self::Denied => (
+                Code::PermissionDenied,
+                "the CSR must ask for exactly the SPIFFE ID of the caller, as its only name",
+            ),
+            Self::KeysUnavailable | Self::AuditUnavailable | Self::SignerUnavailable => {
+                (Code::Unavailable, "the CA cannot issue now; come back after the retry delay")
+            }
+            Self::Internal => (Code::Internal, "the CA failed; its operator finds why under the request id"),
+        }
+    }
+}
+
+/// The answer to a refused request.
+pub(crate) fn status(reason: Reason, request_id: &RequestId) -> Status {
+    let (code, remedy) = reason.class();
+    let message = format!("{remedy} (request {request_id})");
+    let mut metadata = MetadataMap::new();
+    if let Ok(value) = AsciiMetadataValue::try_from(request_id.as_str()) {
+        metadata.insert(REQUEST_ID, value);
+    }
+    match code {
+        Code::ResourceExhausted | Code::Unavailable => {
+            let details = ErrorDetails::with_retry_info(Some(retry_after(fastrand::f64())));
+            Status::with_error_details_and_metadata(code, message, details, metadata)
+        }
+        _ => Status::with_metadata(code, message, metadata),
+    }
+}
+
+/// One to three seconds, `jitter` being in [0, 1): those who are refused together must not return together.
+fn retry_after(jitter: f64) -> Duration {
+    Duration::from_secs(1) + Duration::from_secs(2).mul_f64(jitter)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reason_is_counted_under_its_own_label() {
+        for (place, reason) in Reason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, place, "{reason:?}");
+            assert!(Reason::ALL.iter().skip(place + 1).all(|other| other.label() != reason.label()));
+        }
+    }
+
+    #[test]
+    fn a_caller_is_told_the_class_the_remedy_and_the_request_and_nothing_else() {
+        let request_id = RequestId::random();
+        for reason in Reason::ALL {
+            let status = status(reason, &request_id);
+
+            assert!(status.message().ends_with(&format!("(request {request_id})")), "{reason:?}");
+            assert_eq!(status.metadata().get(REQUEST_ID).unwrap(), request_id.as_str(), "{reason:?}");
+        }
+        let told = |reason| status(reason, &request_id).message().to_owned();
+        assert_eq!(told(Reason::NoCredentials), told(Reason::TokenRefused), "why is nobody's business");
+        assert_eq!(told(Reason::UnknownIssuer), told(Reason::TokenRefused), "why is nobody's business");
+    }
+
+    #[test]
+    fn who_should_come_back_is_told_when() {
+        for reason in Reason::ALL {
+            let status = status(reason, &RequestId::random());
+
+            let delay = status.get_details_retry_info().and_then(|info| info.retry_delay);
+            let temporary = matches!(status.code(), Code::ResourceExhausted | Code::Unavailable);
+            assert_eq!(delay.is_some(), temporary, "{reason:?}");
+        }
+        assert_eq!(retry_after(0.0), Duration::from_secs(1));
+        assert_eq!(retry_after(1.0), Duration::from_secs(3));
+    }
+}
