@@ -1,0 +1,100 @@
+//! How the CA is, as orchestrators and dashboards see it: looked at once a second.
+
+use std::{
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
+
+use signet_runtime::{
+    operations::{Condition, Readiness},
+    telemetry::chain,
+};
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    admission::Admission,
+    audit::AuditLog,
+    authn::{Authentication, DevelopmentKeys},
+    authority::Authority,
+    config::NO_ISSUER,
+    metrics::Metrics,
+};
+
+/// What is looked at.
+pub struct Observed {
+    /// Who may call, and with which issuers' keys.
+    pub authentication: Arc<Authentication>,
+    /// Who signs.
+    pub authority: Authority,
+    /// Whether it can be written.
+    pub audit: AuditLog,
+    /// How full the house is.
+    pub admission: Admission,
+    /// Where what is seen goes.
+    pub metrics: Metrics,
+}
+
+/// The conditions of readiness. Made before the operations port opens.
+#[derive(Debug)]
+pub struct Conditions {
+    audit: Condition,
+    issuer_keys: Condition,
+}
+
+impl Conditions {
+    /// None of them holds yet. In development mode, that is said as long as the process lives.
+    pub fn new(readiness: &Readiness, development: DevelopmentKeys) -> Self {
+        if development == DevelopmentKeys::Accepted {
+            readiness.notice(DEVELOPMENT_NOTICE);
+        }
+        Self {
+            audit: readiness.condition("audit log", "starting"),
+            issuer_keys: readiness.condition("issuer keys", "starting"),
+        }
+    }
+
+    /// Looks until `stop`.
+    pub async fn observe(self, observed: Observed, stop: CancellationToken) {
+        let mut ticks = interval(EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        stop.run_until_cancelled(async {
+            loop {
+                ticks.tick().await;
+                self.look(&observed);
+            }
+        })
+        .await;
+    }
+
+    fn look(&self, observed: &Observed) {
+        match &*observed.audit.state().borrow() {
+            Ok(()) => self.audit.ready(),
+            Err(unavailable) => self.audit.not_ready(chain(unavailable).to_string()),
+        }
+        match missing_keys(&observed.authentication) {
+            None => self.issuer_keys.ready(),
+            Some(missing) => self.issuer_keys.not_ready(missing),
+        }
+        observed.metrics.load(observed.admission.in_flight(), observed.admission.queued());
+        let expires_at = observed.authority.certificate().validity().not_after();
+        observed.metrics.authority_expires(expires_at.duration_since(UNIX_EPOCH).unwrap_or_default());
+    }
+}
+
+/// Nobody can be authenticated. As long as one issuer has keys its workloads are served, and a replica that is
+/// taken away for the sake of another issuer would help nobody.
+fn missing_keys(authentication: &Authentication) -> Option<String> {
+    if authentication.issuers() == 0 {
+        return Some(NO_ISSUER.to_owned());
+    }
+    let missing: Vec<String> =
+        authentication.issuers_without_keys().map(|(issuer, reason)| format!("{issuer}: {reason}")).collect();
+    (missing.len() == authentication.issuers()).then(|| missing.join("; "))
+}
+
+/// Said at start and by `/readyz`.
+pub const DEVELOPMENT_NOTICE: &str =
+    "development mode: tokens of a development issuer are accepted; never serve real workloads like this";
+
+const EVERY: Duration = Duration::from_secs(1);

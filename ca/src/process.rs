@@ -1,0 +1,203 @@
+//! The running CA: its components, in the order in which they need each other.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::{Context, Result};
+use signet_backends::{Assembler, LocalSigner};
+use signet_identity::Clock;
+use signet_runtime::{
+    cores::Cores,
+    listener::Server,
+    operations::{self, Readiness},
+    telemetry, tls,
+};
+use tokio::{
+    net::TcpListener,
+    time::{Instant, sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    admission::Admission,
+    audit::{AuditLog, AuditSettings, Durability},
+    authn::Authentication,
+    authority::Authority,
+    config::{AuditConfig, Config},
+    health::{Conditions, Observed},
+    issuance::Issuance,
+    metrics::Metrics,
+    routes::{Health, routes},
+    service::CertificateService,
+    serving_certificate::{ServingCertificateRenewer, ServingNames},
+    store::{DirectoryStore, StoreSettings},
+};
+
+/// A CA that serves.
+pub struct Process {
+    grpc: SocketAddr,
+    operations: SocketAddr,
+    /// Keeps the state directory locked.
+    _store: DirectoryStore,
+    authority: Authority,
+    health: Health,
+    cores: Cores,
+    grace: Duration,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    stop_operations: CancellationToken,
+}
+
+impl Process {
+    /// Starts every component; when it returns, requests are answered, until `stop` is cancelled. The runtime
+    /// that it is called on becomes the control runtime: it accepts, loads keys, renews, and answers the
+    /// operations port.
+    ///
+    /// # Errors
+    /// The first component that cannot start, and why.
+    pub async fn start(
+        config: Config,
+        measured: telemetry::Metrics,
+        clock: Arc<dyn Clock>,
+        stop: CancellationToken,
+    ) -> Result<Self> {
+        let (tasks, stop_operations) = (TaskTracker::new(), CancellationToken::new());
+        let metrics = Metrics::new();
+        let readiness = Readiness::of(concat!("signet-ca ", env!("CARGO_PKG_VERSION")));
+        let conditions = Conditions::new(&readiness, config.development);
+
+        let store = open_store(&config, &*clock)?;
+        let audit = open_audit(&config, Arc::clone(&clock))?;
+        let authority = authority(&store, &audit, &clock).await?;
+        let renewer = serving_certificate(&config, &authority, &clock).await?;
+        let tls = Arc::new(tls::server_config(renewer.certificate())?);
+        tasks.spawn(renewer.run(stop.clone()));
+
+        let authentication = authentication(&config, &clock, &metrics, &tasks, &stop).await?;
+        let admission = Admission::new(config.limits.admission);
+        let policy = config.issuing.policy;
+        let issuance = Issuance::new(Arc::clone(&authentication), policy, authority.clone(), audit.clone());
+        let service = CertificateService::new(admission.clone(), issuance, metrics.clone());
+        let (routes, health) = routes(service, config.limits.max_message_bytes).await?;
+
+        let cores = Cores::start(config.listen.cores, "serving").context("cannot start the serving cores")?;
+        let (limits, capacity) = (config.limits.connection, config.limits.capacity);
+        let server = Server::new(routes, limits, capacity, cores.clone(), "signet_ca");
+        let (listener, grpc) = bind(config.listen.grpc, "listen.grpc").await?;
+        let until = stop.clone();
+        tasks.spawn(async move { server.serve_tls(listener, tls, until).await });
+
+        let (listener, operations) = bind(config.listen.operations, "listen.operations").await?;
+        let observed = Observed { authentication, authority: authority.clone(), audit, admission, metrics };
+        tasks.spawn(conditions.observe(observed, stop.clone()));
+        tasks.spawn(operations::serve(listener, measured, readiness, stop_operations.clone()));
+        tracing::info!(%grpc, %operations, "serving");
+        let grace = limits.grace();
+        Ok(Self {
+            grpc,
+            operations,
+            _store: store,
+            authority,
+            health,
+            cores,
+            grace,
+            tasks,
+            stop,
+            stop_operations,
+        })
+    }
+
+    /// Where the certificate service is: the port that was bound, if the configured one was 0.
+    pub fn grpc(&self) -> SocketAddr {
+        self.grpc
+    }
+
+    /// Where metrics and probes are.
+    pub fn operations(&self) -> SocketAddr {
+        self.operations
+    }
+
+    /// Serves until the token that it was started with is cancelled, then drains within the grace of requests:
+    /// nothing more is accepted, requests finish, then the issuances that clients left behind, then the cores
+    /// that both ran on. The operations port ends last, so that an orchestrator can watch.
+    pub async fn run(self) {
+        self.stop.cancelled().await;
+        let deadline = Instant::now() + self.grace;
+        self.health.draining().await;
+        let abandoned_requests = timeout(self.grace, self.connections_ended()).await.is_err();
+        let abandoned_issuances = self.authority.drain(deadline - Instant::now()).await;
+        self.cores.drain(Duration::ZERO).await;
+        self.stop_operations.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        tracing::info!(abandoned_requests, abandoned_issuances, "stopped");
+    }
+
+    async fn connections_ended(&self) {
+        while self.cores.connections() > 0 {
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+fn open_store(config: &Config, clock: &dyn Clock) -> Result<DirectoryStore> {
+    let settings = StoreSettings {
+        directory: config.state.directory.clone(),
+        trust_domain: config.identity.trust_domain.clone(),
+        root_lifetime: config.issuing.root_lifetime,
+    };
+    DirectoryStore::open(&settings, clock).context("cannot open the state")
+}
+
+fn open_audit(config: &Config, clock: Arc<dyn Clock>) -> Result<AuditLog> {
+    let AuditConfig { path, fsync } = config.audit.clone();
+    let durability = if fsync { Durability::Disk } else { Durability::OperatingSystem };
+    let max_waiting = config.limits.max_waiting_audit_records;
+    Ok(AuditLog::open(AuditSettings { path, durability, max_waiting }, clock)?)
+}
+
+async fn authority(store: &DirectoryStore, audit: &AuditLog, clock: &Arc<dyn Clock>) -> Result<Authority> {
+    let signer = Arc::new(LocalSigner::new(store.signing_key()?));
+    let issuer = Assembler::new(signer, store.certificate().clone(), Vec::new());
+    Ok(Authority::signing_here(issuer, store.bundle().clone(), audit.clone(), Arc::clone(clock)).await?)
+}
+
+async fn serving_certificate(
+    config: &Config,
+    authority: &Authority,
+    clock: &Arc<dyn Clock>,
+) -> Result<ServingCertificateRenewer> {
+    let names =
+        ServingNames { dns_names: config.identity.dns_names.clone(), lifetime: SERVING_CERTIFICATE_LIFETIME };
+    Ok(ServingCertificateRenewer::start(authority.clone(), names, Arc::clone(clock)).await?)
+}
+
+async fn authentication(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    metrics: &Metrics,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) -> Result<Arc<Authentication>> {
+    let (authentication, refreshers) = Authentication::new(
+        config.issuers.clone(),
+        &config.identity.trust_domain,
+        config.development,
+        Arc::clone(clock),
+        metrics.clone(),
+    );
+    for mut refresher in refreshers {
+        refresher.start().await.context("cannot load the keys of an issuer")?;
+        tasks.spawn(refresher.run(stop.clone()));
+    }
+    Ok(Arc::new(authentication))
+}
+
+async fn bind(address: SocketAddr, key: &str) -> Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(address).await;
+    let listener = listener.with_context(|| format!("cannot listen on {address} (`{key}`)"))?;
+    let bound = listener.local_addr()?;
+    Ok((listener, bound))
+}
+
+/// Of the CA's own certificate, which renews itself at half of it.
+const SERVING_CERTIFICATE_LIFETIME: Duration = Duration::from_secs(24 * 3600);

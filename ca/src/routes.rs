@@ -1,0 +1,48 @@
+//! What is served on the port of the CA: the certificate service, health and reflection.
+
+use signet_proto::{
+    FILE_DESCRIPTOR_SET,
+    istio::v1::auth::istio_certificate_service_server::{IstioCertificateServiceServer, SERVICE_NAME},
+};
+use tonic::service::Routes;
+use tonic_health::server::HealthReporter;
+use tonic_reflection::server::Error as ReflectionError;
+
+use crate::service::CertificateService;
+
+/// Tells the clients of `grpc.health.v1.Health` how the CA is.
+#[derive(Clone)]
+pub struct Health(HealthReporter);
+
+impl Health {
+    /// From now on: no new work, this process is stopping.
+    pub async fn draining(&self) {
+        for service in ["", SERVICE_NAME] {
+            self.0.set_service_status(service, tonic_health::ServingStatus::NotServing).await;
+        }
+    }
+}
+
+/// All services, serving. A request message may have `max_message_bytes`.
+///
+/// # Errors
+/// The descriptors that reflection shows cannot be read: a fault of this program.
+pub async fn routes(
+    service: CertificateService,
+    max_message_bytes: usize,
+) -> Result<(Routes, Health), ReflectionError> {
+    let (reporter, health) = tonic_health::server::health_reporter();
+    for service in ["", SERVICE_NAME] {
+        reporter.set_service_status(service, tonic_health::ServingStatus::Serving).await;
+    }
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .with_service_name(SERVICE_NAME)
+        .with_service_name("grpc.health.v1.Health")
+        .build_v1()?;
+    let certificates =
+        IstioCertificateServiceServer::new(service).max_decoding_message_size(max_message_bytes);
+    let routes = Routes::new(certificates).add_service(health).add_service(reflection);
+    Ok((routes, Health(reporter)))
+}
