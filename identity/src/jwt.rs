@@ -1,10 +1,9 @@
 //! Tokens: JSON Web Tokens (RFC 7519) in the compact form of JWS (RFC 7515).
 //!
-//! Written over ring and serde rather than a JWT library: those read the system's clock, let a token
-//! without `aud` or `nbf` pass unless told otherwise, parse the payload twice, and take their cryptography
-//! from a provider that is global to the process. What is left to do is small and stands here in full:
-//! [`Jwks`] says which key may sign by which algorithm, [`verify`] checks the signature first and then
-//! every claim, against the time it is given.
+//! jsonwebtoken takes tokens apart, verifies and makes signatures, over ring. Everything else is ours to check: the
+//! library reads the system's clock, skips `nbf` and lets a token without `aud` pass unless told otherwise.
+//! [`Jwks`] says which key may sign by which algorithm; [`verify`] checks the signature first and then every
+//! claim, against the time it is given.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,6 +11,7 @@ mod claims;
 mod development;
 mod jwks;
 mod jws;
+mod ring_provider;
 
 pub use claims::{KubernetesClaims, Pod};
 pub use development::{DEVELOPMENT_ISSUER, DevelopmentIssuer, TokenRequest};
@@ -117,9 +117,9 @@ pub enum JwtError {
     /// Not a compact JWS with JSON in it.
     #[error("the token's {0} is malformed")]
     Malformed(&'static str),
-    /// `none`, a shared-secret algorithm, or one we do not know.
-    #[error("the token's algorithm {0:?} is not accepted; use RS256, RS384, RS512, ES256, ES384 or EdDSA")]
-    Algorithm(String),
+    /// Not the header of a JWS, or one that names no algorithm which jsonwebtoken knows, such as `none`.
+    #[error("the token's header is malformed or names an unknown algorithm; use RS256, ES256 or EdDSA")]
+    Header(#[source] jsonwebtoken::errors::Error),
     /// The header demands an extension (`crit`) that we do not know (RFC 7515 §4.1.11).
     #[error("the token's header demands extensions (`crit`), of which none is known")]
     CriticalExtension,
@@ -127,7 +127,7 @@ pub enum JwtError {
     #[error("the token claims algorithm {0:?}, which is not that of the issuer's key")]
     NotTheKeysAlgorithm(String),
     /// No key has the token's `kid`: perhaps the issuer has new keys, which may be fetched.
-    #[error("the token is signed by key {:?}, which the issuer does not publish", .key_id.as_deref().unwrap_or_default())]
+    #[error("the token is signed by key {key_id:?}, which the issuer does not publish")]
     UnknownKey {
         /// `kid` of the header.
         key_id: Option<String>,

@@ -5,12 +5,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::rand::SystemRandom;
-use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
-use super::Pod;
 use super::jwks::{DEVELOPMENT_MEMBER, DEVELOPMENT_VALUE};
+use super::{Pod, ring_provider};
 use crate::{KeyError, PrivateKey};
 
 /// Mints tokens shaped like Kubernetes' (ES256).
@@ -20,7 +19,7 @@ use crate::{KeyError, PrivateKey};
 pub struct DevelopmentIssuer {
     issuer: String,
     key_id: String,
-    pair: EcdsaKeyPair,
+    key: PrivateKey,
 }
 
 /// What a token is to say.
@@ -41,11 +40,8 @@ pub struct TokenRequest {
 impl DevelopmentIssuer {
     /// An issuer that signs by `key` and calls itself `issuer` (see [`DEVELOPMENT_ISSUER`]).
     pub fn new(key: PrivateKey, issuer: String) -> Result<Self, KeyError> {
-        let pair =
-            EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, key.pkcs8_der(), &SystemRandom::new())
-                .map_err(|rejected| KeyError::Rejected { reason: rejected.to_string() })?;
         let key_id = format!("{DEVELOPMENT_VALUE}-{:.16}", key.public_key().fingerprint().to_string());
-        Ok(Self { issuer, key_id, pair })
+        Ok(Self { issuer, key_id, key })
     }
 
     /// `iss` of its tokens.
@@ -55,7 +51,7 @@ impl DevelopmentIssuer {
 
     /// Its one key, marked as for development, as a JWK Set.
     pub fn jwks_json(&self) -> String {
-        let point = self.pair.public_key().as_ref();
+        let point = self.key.public_key().key_bytes();
         let (x, y) = point.get(1..).unwrap_or_default().split_at_checked(32).unwrap_or_default();
         let key = json!({
             "kty": "EC",
@@ -86,12 +82,12 @@ impl DevelopmentIssuer {
 
     /// A token of any claims.
     pub(crate) fn sign(&self, claims: &Value) -> Result<String, KeyError> {
-        let header = json!({ "alg": "ES256", "typ": "JWT", "kid": self.key_id });
-        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-        let signed = format!("{}.{}", part(&header), part(claims));
-        let signature =
-            self.pair.sign(&SystemRandom::new(), signed.as_bytes()).map_err(|_| KeyError::NoRandomness)?;
-        Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
+        ring_provider::install();
+        let mut header = Header::new(Algorithm::ES256);
+        header.kid = Some(self.key_id.clone());
+        let key = EncodingKey::from_ec_der(self.key.pkcs8_der());
+        jsonwebtoken::encode(&header, claims, &key)
+            .map_err(|error| KeyError::Rejected { reason: error.to_string() })
     }
 }
 

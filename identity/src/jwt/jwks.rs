@@ -2,12 +2,12 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::signature::{self as ring_signature, RsaPublicKeyComponents, UnparsedPublicKey};
+use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
 use std::sync::Arc;
 
 use super::JwtError;
-use super::jws::{Algorithm, Jws};
+use super::jws::Jws;
 
 /// The public keys of one issuer. Which algorithm a key signs by is the key's property (`kty`, `crv`,
 /// `alg`), never the token's, so that a token cannot choose how it is verified. Cheap to clone.
@@ -130,18 +130,9 @@ struct Jwk {
 #[derive(Debug)]
 struct Key {
     id: Option<String>,
-    /// `alg`, if the issuer pins it closer than the kind of key does.
-    only: Option<Algorithm>,
-    material: Material,
-}
-
-#[derive(Debug)]
-enum Material {
-    Rsa(RsaPublicKeyComponents<Vec<u8>>),
-    /// Uncompressed points.
-    P256(Vec<u8>),
-    P384(Vec<u8>),
-    Ed25519(Vec<u8>),
+    /// By which it signs, and no others: those of its kind, or the one that the issuer names (`alg`).
+    algorithms: Vec<Algorithm>,
+    key: DecodingKey,
 }
 
 impl Key {
@@ -151,83 +142,44 @@ impl Key {
         if let Some(usage) = jwk.usage.as_deref().filter(|usage| *usage != "sig") {
             return Err(because(format!("its use is {usage:?}, not \"sig\"")));
         }
-        let material = Material::new(&jwk).map_err(because)?;
-        let only = match &jwk.alg {
-            None => None,
-            Some(name) => Some(
-                Algorithm::parse(name)
-                    .filter(|algorithm| material.algorithms().contains(algorithm))
-                    .ok_or_else(|| because(format!("its alg {name:?} is not accepted for its kind")))?,
-            ),
-        };
-        Ok(Self { only, material, id: jwk.kid })
+        let (key, mut algorithms) = material(&jwk).map_err(because)?;
+        if let Some(name) = &jwk.alg {
+            algorithms.retain(|algorithm| name.parse() == Ok(*algorithm));
+            if algorithms.is_empty() {
+                return Err(because(format!("its alg {name:?} is not accepted for its kind")));
+            }
+        }
+        Ok(Self { algorithms, key, id: jwk.kid })
     }
 
     fn verify(&self, jws: &Jws<'_>) -> Result<(), JwtError> {
-        let algorithm = jws.algorithm();
-        let mismatch = || JwtError::NotTheKeysAlgorithm(algorithm.name().to_owned());
-        if self.only.is_some_and(|only| only != algorithm) {
-            return Err(mismatch());
+        if !self.algorithms.contains(&jws.algorithm()) {
+            return Err(JwtError::NotTheKeysAlgorithm(format!("{:?}", jws.algorithm())));
         }
-        let (message, signature) = (jws.signed(), jws.signature());
-        match (&self.material, algorithm) {
-            (Material::Rsa(key), Algorithm::Rs256) => {
-                key.verify(&ring_signature::RSA_PKCS1_2048_8192_SHA256, message, signature)
-            }
-            (Material::Rsa(key), Algorithm::Rs384) => {
-                key.verify(&ring_signature::RSA_PKCS1_2048_8192_SHA384, message, signature)
-            }
-            (Material::Rsa(key), Algorithm::Rs512) => {
-                key.verify(&ring_signature::RSA_PKCS1_2048_8192_SHA512, message, signature)
-            }
-            (Material::P256(key), Algorithm::Es256) => {
-                UnparsedPublicKey::new(&ring_signature::ECDSA_P256_SHA256_FIXED, key)
-                    .verify(message, signature)
-            }
-            (Material::P384(key), Algorithm::Es384) => {
-                UnparsedPublicKey::new(&ring_signature::ECDSA_P384_SHA384_FIXED, key)
-                    .verify(message, signature)
-            }
-            (Material::Ed25519(key), Algorithm::EdDsa) => {
-                UnparsedPublicKey::new(&ring_signature::ED25519, key).verify(message, signature)
-            }
-            _ => return Err(mismatch()),
-        }
-        .map_err(|_| JwtError::BadSignature)
+        jws.verify(&self.key)
     }
 }
 
-impl Material {
-    fn new(jwk: &Jwk) -> Result<Self, String> {
-        match (jwk.kty.as_str(), jwk.crv.as_deref()) {
-            ("RSA", _) => {
-                let (n, e) = (member(&jwk.n, "n")?, member(&jwk.e, "e")?);
-                let leading_zeros = n.first().map_or(0, |byte| byte.leading_zeros() as usize);
-                let bits = 8 * n.len() - leading_zeros;
-                if !(2048..=4096).contains(&bits) {
-                    return Err(format!("RSA of {bits} bits is not accepted, only 2048 to 4096"));
-                }
-                Ok(Self::Rsa(RsaPublicKeyComponents { n, e }))
+/// The key itself, and the algorithms of its kind.
+fn material(jwk: &Jwk) -> Result<(DecodingKey, Vec<Algorithm>), String> {
+    match (jwk.kty.as_str(), jwk.crv.as_deref()) {
+        ("RSA", _) => {
+            let (n, e) = (member(&jwk.n, "n")?, member(&jwk.e, "e")?);
+            let leading_zeros = n.first().map_or(0, |byte| byte.leading_zeros() as usize);
+            let bits = 8 * n.len() - leading_zeros;
+            if !(2048..=4096).contains(&bits) {
+                return Err(format!("RSA of {bits} bits is not accepted, only 2048 to 4096"));
             }
-            ("EC", Some("P-256")) => Ok(Self::P256(point(jwk, 32)?)),
-            ("EC", Some("P-384")) => Ok(Self::P384(point(jwk, 48)?)),
-            ("OKP", Some("Ed25519")) => match member(&jwk.x, "x")? {
-                x if x.len() == 32 => Ok(Self::Ed25519(x)),
-                _ => Err("`x` is not of 32 bytes".to_owned()),
-            },
-            (kty, crv) => {
-                Err(format!("its kind is {kty:?} {}, which is not accepted", crv.unwrap_or_default()))
-            }
+            let key = DecodingKey::from_rsa_raw_components(&n, &e);
+            Ok((key, vec![Algorithm::RS256, Algorithm::RS384, Algorithm::RS512]))
         }
-    }
-
-    fn algorithms(&self) -> &'static [Algorithm] {
-        match self {
-            Self::Rsa(_) => &[Algorithm::Rs256, Algorithm::Rs384, Algorithm::Rs512],
-            Self::P256(_) => &[Algorithm::Es256],
-            Self::P384(_) => &[Algorithm::Es384],
-            Self::Ed25519(_) => &[Algorithm::EdDsa],
-        }
+        ("EC", Some("P-256")) => Ok((DecodingKey::from_ec_der(&point(jwk, 32)?), vec![Algorithm::ES256])),
+        ("EC", Some("P-384")) => Ok((DecodingKey::from_ec_der(&point(jwk, 48)?), vec![Algorithm::ES384])),
+        ("OKP", Some("Ed25519")) => match member(&jwk.x, "x")? {
+            x if x.len() == 32 => Ok((DecodingKey::from_ed_der(&x), vec![Algorithm::EdDSA])),
+            _ => Err("`x` is not of 32 bytes".to_owned()),
+        },
+        (kty, crv) => Err(format!("its kind is {kty:?} {}, which is not accepted", crv.unwrap_or_default())),
     }
 }
 

@@ -64,6 +64,15 @@ fn token(header: &Value, claims: &Value, sign: impl FnOnce(&[u8]) -> Vec<u8>) ->
     format!("{signed}.{signature}")
 }
 
+/// The header was not even read; why is the library's to word.
+fn header_refused() -> JwtError {
+    JwtError::Header(jsonwebtoken::errors::ErrorKind::InvalidToken.into())
+}
+
+fn alike(one: &JwtError, other: &JwtError) -> bool {
+    matches!((one, other), (JwtError::Header(_), JwtError::Header(_))) || one == other
+}
+
 fn rsa_pair() -> RsaKeyPair {
     RsaKeyPair::from_pkcs8(rsa_2048()).unwrap()
 }
@@ -228,31 +237,32 @@ fn a_token_cannot_choose_how_it_is_verified() {
         ring::hmac::sign(&secret, message).as_ref().to_vec()
     };
     let header = |alg| json!({ "alg": alg, "kid": kid });
-    let not_accepted = |name: &str| JwtError::Algorithm(name.to_owned());
+    let not_the_keys = |name: &str| JwtError::NotTheKeysAlgorithm(name.to_owned());
     let table = [
-        ("unsigned", token(&header("none"), &claims(), |_| Vec::new()), not_accepted("none")),
-        ("None", token(&header("None"), &claims(), |_| Vec::new()), not_accepted("None")),
+        ("unsigned", token(&header("none"), &claims(), |_| Vec::new()), header_refused()),
+        ("None", token(&header("None"), &claims(), |_| Vec::new()), header_refused()),
         (
             "HMAC under the public key",
             token(&header("HS256"), &claims(), with_public_key_as_secret),
-            not_accepted("HS256"),
+            not_the_keys("HS256"),
         ),
-        ("RSA-PSS", token(&header("PS256"), &claims(), |_| vec![0; 256]), not_accepted("PS256")),
+        ("RSA-PSS", token(&header("PS256"), &claims(), |_| vec![0; 256]), not_the_keys("PS256")),
         (
             "RS256 under an EC key",
             token(&header("RS256"), &claims(), rsa_sign(&RSA_PKCS1_SHA256)),
-            JwtError::NotTheKeysAlgorithm("RS256".to_owned()),
+            not_the_keys("RS256"),
         ),
         (
             "ES384 under a P-256 key",
             token(&header("ES384"), &claims(), |_| vec![0; 96]),
-            JwtError::NotTheKeysAlgorithm("ES384".to_owned()),
+            not_the_keys("ES384"),
         ),
         ("no signature", token(&header("ES256"), &claims(), |_| Vec::new()), JwtError::BadSignature),
         ("a signature of zeros", token(&header("ES256"), &claims(), |_| vec![0; 64]), JwtError::BadSignature),
     ];
     for (name, token, refusal) in table {
-        assert_eq!(verify(&token, &keys, &rules(), at(NOW)).unwrap_err(), refusal, "{name}");
+        let refused = verify(&token, &keys, &rules(), at(NOW)).unwrap_err();
+        assert!(alike(&refused, &refusal), "{name}: {refused:?}");
     }
 }
 
@@ -307,21 +317,18 @@ fn what_is_no_token_is_refused() {
         ("nothing", String::new(), JwtError::Malformed("form")),
         ("one part", "e30".to_owned(), JwtError::Malformed("form")),
         ("two parts", "e30.e30".to_owned(), JwtError::Malformed("form")),
-        ("four parts", format!("e30.{good}"), JwtError::Malformed("header")),
-        ("padding", good.replacen('.', "=.", 1), JwtError::Malformed("header")),
-        ("not base64url", good.replacen('.', "+.", 1), JwtError::Malformed("header")),
-        ("no JSON", signed_by_nobody("x"), JwtError::Malformed("header")),
-        ("no algorithm", signed_by_nobody("{}"), JwtError::Malformed("header")),
-        (
-            "two algorithms",
-            signed_by_nobody(r#"{"alg":"ES256","alg":"none"}"#),
-            JwtError::Malformed("header"),
-        ),
+        ("four parts", format!("e30.{good}"), header_refused()),
+        ("padding", good.replacen('.', "=.", 1), header_refused()),
+        ("not base64url", good.replacen('.', "+.", 1), header_refused()),
+        ("no JSON", signed_by_nobody("x"), header_refused()),
+        ("no algorithm", signed_by_nobody("{}"), header_refused()),
+        ("two algorithms", signed_by_nobody(r#"{"alg":"ES256","alg":"none"}"#), header_refused()),
         ("an extension", signed_by_nobody(r#"{"alg":"ES256","crit":["b64"]}"#), JwtError::CriticalExtension),
         ("too long", long, JwtError::TooLong),
     ];
     for (name, token, refusal) in table {
-        assert_eq!(verify(&token, &keys(&issuer), &rules(), at(NOW)).unwrap_err(), refusal, "{name}");
+        let refused = verify(&token, &keys(&issuer), &rules(), at(NOW)).unwrap_err();
+        assert!(alike(&refused, &refusal), "{name}: {refused:?}");
         assert!(peek(&token).is_err(), "{name}");
     }
 }
