@@ -1,0 +1,124 @@
+//! What an operator and an orchestrator see.
+
+use signet_proto::istio::v1::auth::istio_certificate_service_client::IstioCertificateServiceClient;
+use tonic::Code;
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+use tonic_reflection::pb::v1::{
+    ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+    server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+};
+
+use crate::{
+    csr::{self, WEB},
+    house::{House, ISSUER, eventually, request},
+};
+
+#[tokio::test]
+async fn a_ca_with_an_issuer_becomes_ready_and_says_that_it_is_for_development() {
+    let house = House::open().await;
+
+    let page = eventually(&house, "/readyz", "200 OK").await;
+
+    assert!(page.contains("notice: development mode"), "{page}");
+}
+
+#[tokio::test]
+async fn a_ca_without_keys_of_any_issuer_is_not_ready_and_says_why() {
+    for (case, issuers, reason) in [
+        ("no issuer", "", "issuer: none is configured"),
+        (
+            "a dead one",
+            "[[issuer]]\nurl = 'https://a'\njwks_url = 'http://127.0.0.1:1/'",
+            "cannot fetch http://127.0.0.1:1/",
+        ),
+    ] {
+        let house = House::with_issuers(issuers, "").await;
+
+        let page = eventually(&house, "/readyz", reason).await;
+
+        assert!(page.contains("503 Service Unavailable"), "{case}: {page}");
+        let status = house.ask(&csr::with_uris(&[WEB])).await.unwrap_err();
+        assert_eq!(status.code(), Code::Unauthenticated, "{case}: the token is of neither");
+    }
+}
+
+#[tokio::test]
+async fn a_token_cannot_be_judged_while_its_issuer_is_away() {
+    let away = format!("[[issuer]]\nurl = '{ISSUER}'\njwks_url = 'http://127.0.0.1:1/'");
+    let house = House::with_issuers(&away, "").await;
+
+    let status = house.ask(&csr::with_uris(&[WEB])).await.unwrap_err();
+
+    assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+    assert!(!status.message().contains("127.0.0.1"), "{status:?}");
+}
+
+#[tokio::test]
+async fn reflection_shows_what_is_served_and_nothing_else() {
+    let house = House::open().await;
+    let request = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
+    let mut client = ServerReflectionClient::new(house.channel().await);
+
+    let answers = client.server_reflection_info(tokio_stream::once(request)).await.unwrap();
+
+    let answer = answers.into_inner().message().await.unwrap().unwrap().message_response.unwrap();
+    let MessageResponse::ListServicesResponse(list) = answer else { panic!("{answer:?}") };
+    let mut services: Vec<_> = list.service.into_iter().map(|service| service.name).collect();
+    services.sort();
+    assert_eq!(services, ["grpc.health.v1.Health", "istio.v1.auth.IstioCertificateService",]);
+}
+
+#[tokio::test]
+async fn what_was_issued_and_refused_is_counted() {
+    let house = House::open().await;
+    house.ask(&csr::with_uris(&[WEB])).await.unwrap();
+    house.ask("").await.unwrap_err();
+
+    let page = house.page("/metrics").await;
+
+    for series in [
+        "signet_ca_issuances_total{outcome=\"issued\"} ",
+        "signet_ca_refused_total{reason=\"csr\"} ",
+        "signet_ca_request_seconds_bucket{",
+        "signet_ca_token_cache_total{result=\"miss\"} ",
+        "signet_ca_issuer_key_loads_total{outcome=\"changed\"} ",
+    ] {
+        assert!(page.contains(series), "{series} is missing in:\n{page}");
+    }
+    eventually(&house, "/metrics", "signet_ca_authority_expires_timestamp_seconds ").await;
+}
+
+#[tokio::test]
+async fn health_is_serving_until_the_ca_drains() {
+    let house = House::open().await;
+    let channel = house.channel().await;
+    let mut watch = HealthClient::new(channel.clone())
+        .watch(HealthCheckRequest { service: "istio.v1.auth.IstioCertificateService".to_owned() })
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(watch.message().await.unwrap().unwrap().status, 1, "SERVING");
+
+    house.stop.cancel();
+
+    assert_eq!(watch.message().await.unwrap().unwrap().status, 2, "NOT_SERVING");
+}
+
+#[tokio::test]
+async fn a_stopped_ca_takes_no_new_connection_and_comes_up_with_the_same_root() {
+    let house = House::open().await;
+    let (address, root) = (house.grpc, house.root());
+    let token = house.token();
+    let mut client = IstioCertificateServiceClient::new(house.channel().await);
+
+    let directory = house.close().await;
+
+    assert!(tokio::net::TcpStream::connect(address).await.is_err());
+    let status = client.create_certificate(request(&token, "", 0)).await.unwrap_err();
+    assert!(matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Cancelled), "{status:?}");
+    let again = std::fs::read_to_string(directory.path().join("state/root-cert.pem")).unwrap();
+    assert_eq!(again, root);
+}
