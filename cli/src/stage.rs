@@ -4,14 +4,20 @@
 //! when this program is killed; see `guard`.
 
 mod application;
+mod ca;
+mod daemon;
 pub mod envoy;
 mod guard;
 pub mod http;
 mod load;
+mod mesh;
+mod node_agent;
 mod ports;
 mod process;
 mod programs;
+mod rotations;
 mod token_volume;
+mod workload;
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -21,12 +27,18 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 
 pub use application::Application;
+pub use ca::{Ca, CaSettings};
+pub use daemon::{Daemon, trust_domain};
 use guard::Guard;
 pub use load::{Load, Tally};
+pub use mesh::{Doors, Mesh, Plan, TokenPath, Workloads};
+pub use node_agent::NodeAgent;
 use ports::Ports;
 pub use process::{Process, Program};
 pub use programs::Programs;
+pub use rotations::Rotations;
 pub use token_volume::TokenVolume;
+pub use workload::{TokenIssuer, Workload};
 
 /// A private directory and the processes that run in it.
 #[derive(Debug)]
