@@ -53,7 +53,7 @@ impl Validity {
     }
 
     /// Does it begin and end within `outer`?
-    pub fn is_within(&self, outer: &Validity) -> bool {
+    pub(crate) fn is_within(&self, outer: &Validity) -> bool {
         outer.not_before <= self.not_before && self.not_after <= outer.not_after
     }
 
