@@ -3,8 +3,10 @@
 //! It speaks to the certificate authority and the node agent as any user would, over their sockets, and does not
 //! link them.
 
+mod demo;
+mod output;
 pub mod stage;
-pub mod token;
+mod token;
 
 use std::io;
 use std::process::ExitCode;
@@ -12,6 +14,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+use demo::Demo;
 use token::TokenCommand;
 
 /// Identities for workloads: short-lived, provable, and kept fresh.
@@ -24,6 +27,9 @@ pub struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// See Signet work with real Envoys on this machine, in under 3 minutes
+    #[command(after_help = demo::EXAMPLES)]
+    Demo(Demo),
     /// Make and read the tokens by which workloads prove who they are
     #[command(subcommand)]
     Token(TokenCommand),
@@ -42,8 +48,8 @@ impl CommandLine {
 impl Command {
     fn run(self) -> Result<ExitCode> {
         match self {
-            Self::Token(command) => command.run(&mut io::stdout().lock())?,
+            Self::Demo(demo) => demo.run(),
+            Self::Token(command) => command.run(&mut io::stdout().lock()).map(|()| ExitCode::SUCCESS),
         }
-        Ok(ExitCode::SUCCESS)
     }
 }

@@ -21,7 +21,7 @@ use inspection::Inspection;
 
 /// What can be done with tokens.
 #[derive(Debug, Subcommand)]
-pub enum TokenCommand {
+pub(crate) enum TokenCommand {
     /// Mint a token shaped like Kubernetes' own, for development
     #[command(after_help = MINT_EXAMPLES)]
     Mint(Mint),
@@ -35,7 +35,7 @@ pub enum TokenCommand {
 
 /// The development issuer.
 #[derive(Debug, Args)]
-pub struct Issuer {
+pub(crate) struct Issuer {
     /// Directory of the issuer's key: made, with a new key, if it is not there
     #[arg(long, value_name = "DIRECTORY")]
     keys: PathBuf,
@@ -46,7 +46,7 @@ pub struct Issuer {
 
 /// What the token says.
 #[derive(Debug, Args)]
-pub struct Mint {
+pub(crate) struct Mint {
     #[command(flatten)]
     issuer: Issuer,
     /// Namespace of the service account
@@ -71,7 +71,7 @@ pub struct Mint {
 
 /// The token to show.
 #[derive(Debug, Args)]
-pub struct Inspect {
+pub(crate) struct Inspect {
     /// File with the token; standard input if there is none, or `-`
     file: Option<PathBuf>,
 }
@@ -98,7 +98,7 @@ Examples:
 
 impl TokenCommand {
     /// Does it, and writes the outcome to `output`.
-    pub fn run(self, output: &mut impl Write) -> Result<()> {
+    pub(crate) fn run(self, output: &mut impl Write) -> Result<()> {
         let now = SystemClock.now();
         match self {
             Self::Mint(mint) => {

@@ -1,0 +1,130 @@
+//! `signet demo`: the real programs on this machine, each promise with its proof beneath it.
+
+mod caller;
+mod impostor;
+mod load;
+
+use std::io::{self, Stdout};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use signet_runtime::shutdown::on_signal;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::output::Report;
+use crate::stage::envoy::SdsVariant;
+use crate::stage::{Mesh, Plan, Programs, TokenPath, Workloads};
+
+/// What the demo needs to know.
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// The Envoy to run; `make demo` installs one
+    #[arg(long, env = "ENVOY", value_name = "PATH")]
+    envoy: PathBuf,
+    /// Leave everything running until Ctrl-C, and print the URLs
+    #[arg(long)]
+    keep: bool,
+}
+
+/// Certificates that are renewed several times while one watches, and tokens that are dead long before each renewal,
+/// as in production (there 24 h and 1 h).
+const PLAN: Plan = Plan {
+    leaf_lifetime: Duration::from_secs(30),
+    token_lifetime: Duration::from_secs(5),
+    new_token_every: Some(Duration::from_secs(2)),
+    frontend_token: TokenPath::Volume,
+    variant: SdsVariant::StateOfTheWorld,
+};
+
+/// Examples for the command's help.
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  make demo
+  make demo ARGS=--keep
+  signet demo --envoy /usr/local/bin/envoy
+
+It runs signet-ca and signet-node-agent from beside this program, and two Envoys, on free ports of
+127.0.0.1 and in a private directory; nothing of it is left when it ends, however it ends.";
+
+impl Demo {
+    /// Plays the demo. Success means that every promise held.
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let played = runtime.block_on(on_signal(|stop| self.run_until(stop)))?;
+        let all_held = played.unwrap_or(Ok(false))?;
+        Ok(if all_held { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    /// Dropping the mesh, at the end or half-way, ends and removes all that was started.
+    async fn run_until(self, stop: CancellationToken) -> Result<bool> {
+        let mut report = Report::to_stdout();
+        let Some(played) = stop.run_until_cancelled(self.play(&mut report)).await else {
+            report.title("\nInterrupted. Nothing is left behind.")?;
+            return Ok(false);
+        };
+        let (mesh, all_held) = played?;
+        if self.keep {
+            invite(&mesh, &mut report)?;
+            stop.cancelled().await;
+        }
+        drop(mesh);
+        Ok(all_held)
+    }
+
+    async fn play(&self, report: &mut Report<Stdout>) -> Result<(Mesh, bool)> {
+        let began = Instant::now();
+        report.title("Signet: a workload's token becomes a certificate in a real Envoy, and stays fresh")?;
+        let programs = Programs::beside_this_one(&self.envoy)?;
+        let mut mesh = Mesh::raise(&programs, &PLAN).await.context("the stage could not be set")?;
+        introduce(&mesh, report)?;
+
+        report.promise("A request goes through mutual TLS, and the application learns who called")?;
+        report.shown(caller::is_known(&mesh).await)?;
+        report.promise("Plaintext is refused")?;
+        report.shown(caller::needs_tls(&mesh).await)?;
+        report.promise("A caller with another identity is refused")?;
+        report.shown(caller::needs_the_right_identity(&mesh).await)?;
+        load::play(&mut mesh, report).await?;
+        report.promise("A CSR for somebody else's name is refused, and audited")?;
+        report.shown(impostor::is_refused(&mesh).await)?;
+
+        let all_held = report.verdict(
+            &format!("Every promise held. It took {} s.", began.elapsed().as_secs()),
+            "A promise was broken. With --keep everything stays, to look around.",
+        )?;
+        Ok((mesh, all_held))
+    }
+}
+
+fn introduce(mesh: &Mesh, report: &mut Report<Stdout>) -> io::Result<()> {
+    let Workloads { orders, frontend, intruder } = &mesh.workloads;
+    report.line("frontend ─▸ Envoy ══ mTLS ══▸ Envoy ─▸ orders      both Envoys ask the node agent, the agent asks the CA")?;
+    for workload in [frontend, orders, intruder] {
+        report.line(&format!("{:<8} is {}", workload.name(), workload.identity()))?;
+    }
+    report.line(&format!(
+        "certificates live {} s and tokens {} s, without leeway: each renewal needs a token that is not made yet",
+        PLAN.leaf_lifetime.as_secs(),
+        PLAN.token_lifetime.as_secs()
+    ))
+}
+
+fn invite(mesh: &Mesh, report: &mut Report<Stdout>) -> io::Result<()> {
+    report.title("\nEverything is still running. Ctrl-C ends it.")?;
+    for (what, port, path) in [
+        ("through mTLS", mesh.doors.frontend, "/"),
+        ("the intruder's way", mesh.doors.intruder, "/"),
+        ("client Envoy", mesh.client.admin().port(), "/certs"),
+        ("server Envoy", mesh.server.admin().port(), "/certs"),
+        ("signet-ca", mesh.ca.operations(), "/metrics"),
+        ("signet-node-agent", mesh.agent.operations(), "/metrics"),
+    ] {
+        report.line(&format!("{what:<20} http://127.0.0.1:{port}{path}"))?;
+    }
+    report.line(&format!("{:<20} {}", "configuration, logs", mesh.stage.directory().display()))?;
+    report.line(&format!("{:<20} {}", "audit log", mesh.ca.audit_log().display()))
+}
