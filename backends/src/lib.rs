@@ -6,6 +6,8 @@
 //! certificate. Either way the chain is only a claim until `X509Svid` has verified it.
 
 mod assembler;
+#[cfg(test)]
+mod conformance;
 mod issuer;
 mod local;
 mod signer;

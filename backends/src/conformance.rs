@@ -1,0 +1,70 @@
+//! What every backend must do, as one table of named cases.
+//!
+//! A backend's test gives a constructor and asserts that nothing is returned:
+//! `assert_eq!(conformance::failures(async || backend()).await, [])`. Certificates are held to the rules of
+//! X.509-SVID and to what was approved, not to the profile of our own leaves: others sign too.
+
+mod cases;
+mod tests;
+mod workload;
+
+use std::{pin::Pin, sync::Arc, time::SystemTime};
+
+use signet_identity::TrustBundle;
+
+use crate::Issuer;
+
+/// A backend as the suite needs it: one that issues for [`TRUST_DOMAIN`].
+pub(crate) struct Backend {
+    /// What is under test.
+    pub(crate) issuer: Arc<dyn Issuer>,
+    /// Whom its certificates' peers trust.
+    pub(crate) bundle: TrustBundle,
+    /// What time it is for the backend.
+    pub(crate) now: SystemTime,
+    /// The end of the certificate that signs: no leaf may outlive it.
+    pub(crate) signer_ends: SystemTime,
+}
+
+/// The trust domain of every identity that the suite asks for.
+pub(crate) const TRUST_DOMAIN: &str = "cluster.local";
+
+/// A case that a backend did not pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// What every backend must do.
+    pub(crate) case: &'static str,
+    /// What this one did.
+    pub(crate) reason: String,
+}
+
+/// Runs every case on a backend of its own, and returns those that failed.
+pub(crate) async fn failures(construct: impl AsyncFn() -> Backend) -> Vec<Failure> {
+    let mut failures = Vec::new();
+    for (case, run) in CASES {
+        if let Err(error) = run(&construct().await).await {
+            failures.push(Failure { case, reason: error.to_string() });
+        }
+    }
+    failures
+}
+
+type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+type Case = for<'a> fn(&'a Backend) -> Pin<Box<dyn Future<Output = Outcome> + 'a>>;
+
+const CASES: &[(&str, Case)] = &[
+    ("a peer accepts the leaf, for the key and the identity approved", |backend| {
+        Box::pin(cases::peers_accept_the_leaf(backend))
+    }),
+    ("the names are those approved, and nothing else of the CSR comes in", |backend| {
+        Box::pin(cases::only_approved_names(backend))
+    }),
+    ("the leaf lives no longer than approved, and is not backdated further than clocks differ", |backend| {
+        Box::pin(cases::approved_lifetime(backend))
+    }),
+    ("the leaf never outlives its signer", |backend| Box::pin(cases::never_outlives_the_signer(backend))),
+    ("each certificate is followed by its issuer's, and the root is left out", |backend| {
+        Box::pin(cases::chain_in_order(backend))
+    }),
+    ("64 at once have 64 serials", |backend| Box::pin(cases::many_at_once(backend))),
+];
