@@ -2,8 +2,13 @@
 
 mod bundle;
 pub mod config;
+pub mod metrics;
 mod peer;
 mod schedule;
 mod sds;
+mod secret_cache;
 mod socket;
+mod trouble;
 pub mod workload;
+
+pub use secret_cache::SecretCache;

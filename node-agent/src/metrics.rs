@@ -1,0 +1,112 @@
+//! What the agent counts. One place, so that names and labels stay a closed set.
+
+use std::time::{Duration, SystemTime};
+
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use signet_client::Reachability;
+
+const STREAMS: &str = "signet_agent_streams";
+const PUSHES: &str = "signet_agent_pushes_total";
+const NACKS: &str = "signet_agent_nacks_total";
+const REFUSED_REQUESTS: &str = "signet_agent_refused_requests_total";
+const REFUSED_STREAMS: &str = "signet_agent_refused_streams_total";
+const RENEWALS: &str = "signet_agent_renewals_total";
+const RENEWAL_SECONDS: &str = "signet_agent_renewal_seconds";
+const RECALLS: &str = "signet_agent_recalls_total";
+const SVIDS: &str = "signet_agent_svids";
+const FIRST_EXPIRY: &str = "signet_agent_svid_first_expiry_timestamp_seconds";
+const CA_REACHABLE: &str = "signet_agent_ca_reachable";
+
+/// Says what each metric means. To be called once, after the recorder is installed.
+pub fn describe() {
+    describe_gauge!(STREAMS, Unit::Count, "SDS streams that are open");
+    describe_counter!(PUSHES, Unit::Count, "Responses sent to proxies, by kind of secret");
+    describe_counter!(NACKS, Unit::Count, "Responses that a proxy rejected; the log has its reason");
+    describe_counter!(REFUSED_REQUESTS, Unit::Count, "Requests that can never be answered, by gRPC status");
+    describe_counter!(
+        REFUSED_STREAMS,
+        Unit::Count,
+        "Streams refused by a bound, or closed for want of an SVID"
+    );
+    describe_counter!(RENEWALS, Unit::Count, "Attempts at an SVID, by how they ended");
+    describe_histogram!(RENEWAL_SECONDS, Unit::Seconds, "From key generation to the CA's answer");
+    describe_counter!(RECALLS, Unit::Count, "SVIDs whose streams were closed for a fresh token");
+    describe_gauge!(SVIDS, Unit::Count, "SVIDs that are held and serve");
+    describe_gauge!(
+        FIRST_EXPIRY,
+        Unit::Seconds,
+        "When the first of the held SVIDs ends; 0 when none is held"
+    );
+    describe_gauge!(CA_REACHABLE, Unit::Count, "1 while the CA answers, else 0");
+}
+
+/// An attempt at an SVID ended so.
+pub(crate) fn attempt_ended(outcome: &'static str, took: Duration) {
+    counter!(RENEWALS, "outcome" => outcome).increment(1);
+    histogram!(RENEWAL_SECONDS).record(took.as_secs_f64());
+}
+
+/// The streams of an SVID were asked to come back.
+pub(crate) fn recalled() {
+    counter!(RECALLS).increment(1);
+}
+
+/// The ends of all SVIDs that are held.
+pub(crate) fn svids(ends: impl Iterator<Item = SystemTime>) {
+    let (mut count, mut first) = (0_u32, None::<SystemTime>);
+    for end in ends {
+        count += 1;
+        first = Some(first.map_or(end, |first| first.min(end)));
+    }
+    let since_1970 = first.and_then(|first| first.duration_since(SystemTime::UNIX_EPOCH).ok());
+    gauge!(SVIDS).set(f64::from(count));
+    gauge!(FIRST_EXPIRY).set(since_1970.unwrap_or_default().as_secs_f64());
+}
+
+/// Whether the CA answers.
+pub(crate) fn ca(reachability: Reachability) {
+    gauge!(CA_REACHABLE).set(if reachability == Reachability::Reachable { 1.0 } else { 0.0 });
+}
+
+/// A stream was opened.
+pub(crate) fn stream_opened() {
+    gauge!(STREAMS).increment(1.0);
+}
+
+/// A stream has ended.
+pub(crate) fn stream_ended() {
+    gauge!(STREAMS).decrement(1.0);
+}
+
+/// What a response was about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// An SVID, with or without roots.
+    Svid,
+    /// Roots alone.
+    Bundle,
+}
+
+/// A response went out.
+pub(crate) fn pushed(content: Content) {
+    let content = match content {
+        Content::Svid => "svid",
+        Content::Bundle => "bundle",
+    };
+    counter!(PUSHES, "secret" => content).increment(1);
+}
+
+/// A proxy rejected a response.
+pub(crate) fn rejected() {
+    counter!(NACKS).increment(1);
+}
+
+/// A request can never be answered.
+pub(crate) fn refused_request(code: tonic::Code) {
+    counter!(REFUSED_REQUESTS, "code" => format!("{code:?}")).increment(1);
+}
+
+/// A stream was refused, or closed with nothing to show for it.
+pub(crate) fn refused_stream(reason: &'static str) {
+    counter!(REFUSED_STREAMS, "reason" => reason).increment(1);
+}

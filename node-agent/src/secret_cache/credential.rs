@@ -1,0 +1,67 @@
+//! What a workload shows for itself.
+
+use std::{path::Path, sync::Arc, time::SystemTime};
+
+use signet_client::{Token, TokenError};
+use signet_identity::{SpiffeId, TrustDomain};
+
+use super::SecretKey;
+use crate::trouble::Trouble;
+
+/// Where the token comes from that proves a workload to the CA.
+#[derive(Debug, Clone)]
+pub(crate) enum Credential {
+    /// The proxy sent it when it opened the stream, and will show no other on it.
+    Stream(Token),
+    /// A file that somebody keeps fresh. Read whenever a token is needed.
+    File(Arc<Path>),
+}
+
+impl Credential {
+    /// What its secrets are cached under.
+    pub(crate) fn key(&self, uid: u32) -> SecretKey {
+        match self {
+            Self::Stream(token) => SecretKey::Token { hash: token.hash(), uid },
+            Self::File(path) => SecretKey::TokenFile(Arc::clone(path)),
+        }
+    }
+
+    /// Whether it makes sense to show it to the CA. A token that is over, or names nobody, does not.
+    pub(crate) fn check(&self, trust_domain: &TrustDomain, now: SystemTime) -> Result<(), Trouble> {
+        let Self::Stream(token) = self else { return Ok(()) };
+        claimed_identity(token, trust_domain)?;
+        if self.is_over(now) { Err(Trouble::TokenOver) } else { Ok(()) }
+    }
+
+    /// Whether the token claims to have ended. A lie hurts only whoever tells it.
+    pub(crate) fn is_over(&self, now: SystemTime) -> bool {
+        self.ends_at().is_some_and(|end| end <= now)
+    }
+
+    /// When it claims to end. A file is replaced before its token ends.
+    pub(crate) fn ends_at(&self) -> Option<SystemTime> {
+        match self {
+            Self::Stream(token) => token.expires_at(),
+            Self::File(_) => None,
+        }
+    }
+
+    /// The token to show now.
+    pub(crate) fn token(&self) -> Result<Token, TokenError> {
+        match self {
+            Self::Stream(token) => Ok(token.clone()),
+            Self::File(path) => Token::read(path),
+        }
+    }
+}
+
+/// Whose SVID is to be asked for, as the token says. Harmless: the CA decides whether the token may have it,
+/// and nothing is looked up by it.
+pub(crate) fn claimed_identity(token: &Token, trust_domain: &TrustDomain) -> Result<SpiffeId, Trouble> {
+    let subject = token.subject().ok_or(Trouble::TokenNamesNobody)?;
+    let (namespace, account) = subject
+        .strip_prefix("system:serviceaccount:")
+        .and_then(|account| account.split_once(':'))
+        .ok_or(Trouble::TokenNamesNobody)?;
+    SpiffeId::workload(trust_domain, namespace, account).map_err(|_| Trouble::TokenNamesNobody)
+}
