@@ -4,11 +4,15 @@ mod bundle;
 pub mod config;
 pub mod metrics;
 mod peer;
+mod renewer;
 mod schedule;
 mod sds;
 mod secret_cache;
 mod socket;
+#[cfg(test)]
+mod testing;
 mod trouble;
 pub mod workload;
 
+pub use renewer::{Renewer, Terms};
 pub use secret_cache::SecretCache;

@@ -1,0 +1,263 @@
+//! Asks the CA for SVIDs: in time, fairly, and not in vain.
+
+mod attempt;
+mod calls;
+mod gate;
+mod queue;
+mod recalls;
+mod trust;
+mod work;
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use futures_util::StreamExt;
+use signet_client::{CaClient, Reachability};
+use signet_identity::{Clock, TrustDomain};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+    time::sleep,
+};
+use tokio_util::{sync::CancellationToken, time::DelayQueue};
+
+use self::{
+    calls::Done,
+    gate::Gate,
+    queue::ReadyQueue,
+    recalls::Recalls,
+    trust::Trust,
+    work::{Stage, Step, Work},
+};
+use crate::{
+    metrics,
+    secret_cache::{Entry, Event, SecretCache, SecretKey},
+    trouble::Trouble,
+};
+
+/// The one task that decides for every entry of the cache when the CA is asked.
+///
+/// What is held serves until something newer has been verified or it ends, whatever the CA does.
+pub struct Renewer {
+    cache: SecretCache,
+    clock: Arc<dyn Clock>,
+    ca: Arc<dyn CaClient>,
+    lifetime: Option<Duration>,
+    reachability: watch::Receiver<Reachability>,
+    events: mpsc::UnboundedReceiver<Event>,
+    works: HashMap<SecretKey, Work>,
+    timers: DelayQueue<SecretKey>,
+    ready: ReadyQueue,
+    recalls: Recalls,
+    gate: Gate,
+    trust: Trust,
+    calls: JoinSet<Done>,
+    in_flight: usize,
+}
+
+/// What is asked for, and how much of it is held.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// Of all workloads of this agent.
+    pub trust_domain: TrustDomain,
+    /// How long an SVID is to live. `None` leaves it to the CA, which may cut it in any case.
+    pub lifetime: Option<Duration>,
+    /// How many SVIDs are held at most.
+    pub most_svids: usize,
+}
+
+impl Renewer {
+    /// An empty cache, and the renewer that fills it from `ca`.
+    pub fn new(terms: Terms, ca: Arc<dyn CaClient>, clock: Arc<dyn Clock>) -> (SecretCache, Self) {
+        let (cache, events) = SecretCache::new(terms.trust_domain, Arc::clone(&clock), terms.most_svids);
+        let renewer = Self {
+            trust: Trust::new(cache.trust_domain().clone(), cache.clone()),
+            reachability: ca.reachability(),
+            works: HashMap::new(),
+            timers: DelayQueue::new(),
+            ready: ReadyQueue::default(),
+            recalls: Recalls::default(),
+            gate: Gate::default(),
+            calls: JoinSet::new(),
+            in_flight: 0,
+            lifetime: terms.lifetime,
+            cache: cache.clone(),
+            clock,
+            ca,
+            events,
+        };
+        (cache, renewer)
+    }
+
+    /// Works until `stop`. Calls in flight are dropped then.
+    pub async fn run(mut self, stop: CancellationToken) {
+        self.note_reachability();
+        loop {
+            self.start_calls();
+            self.recall_streams();
+            let wake = self.next_wake();
+            tokio::select! {
+                () = stop.cancelled() => return,
+                Some(event) = self.events.recv() => self.hear(event),
+                Some(due) = self.timers.next(), if !self.timers.is_empty() => self.ring(due.into_inner()),
+                Some(done) = self.calls.join_next(), if !self.calls.is_empty() => self.finish(done),
+                Ok(()) = self.reachability.changed() => self.note_reachability(),
+                () = sleep(wake.unwrap_or_default()), if wake.is_some() => {}
+            }
+        }
+    }
+
+    fn hear(&mut self, event: Event) {
+        let key = match event {
+            Event::Wanted(entry, peer) => {
+                self.recalls.returned(&peer);
+                let (now, key) = (self.clock.now(), entry.key().clone());
+                self.forget_predecessor(&key, &entry);
+                let work =
+                    self.works.entry(key.clone()).or_insert_with(|| Work::new(entry, peer.clone(), now));
+                work.peer = peer;
+                // A stream shows the token anew: the CA's old word on it no longer counts.
+                work.refused = false;
+                key
+            }
+            Event::Left(key) => key,
+        };
+        self.look_at(&key);
+    }
+
+    /// The cache may have made room by forgetting an entry that nobody wanted, and made it anew since.
+    fn forget_predecessor(&mut self, key: &SecretKey, entry: &Arc<Entry>) {
+        if self.works.get(key).is_some_and(|work| !Arc::ptr_eq(&work.entry, entry)) {
+            self.drop_work(key);
+        }
+    }
+
+    fn drop_work(&mut self, key: &SecretKey) {
+        self.recalls.forget(key);
+        if let Some(timer) = self.works.remove(key).and_then(|work| work.timer) {
+            self.timers.try_remove(&timer);
+        }
+    }
+
+    fn ring(&mut self, key: SecretKey) {
+        if let Some(work) = self.works.get_mut(&key) {
+            work.timer = None;
+        }
+        self.look_at(&key);
+    }
+
+    /// Decides what is to be done for an entry, unless somebody else has the next word.
+    fn look_at(&mut self, key: &SecretKey) {
+        let now = self.clock.now();
+        let Some(work) = self.works.get_mut(key) else { return };
+        if work.schedule.serves_until(now).is_none() {
+            work.entry.expire();
+        }
+        if matches!(work.stage, Stage::Ready | Stage::Asking) {
+            return;
+        }
+        if work.stage == Stage::Recalling {
+            self.recalls.forget(key);
+            work.stage = Stage::Resting;
+        }
+        match work.step(now) {
+            Step::Sleep(until) => self.sleep_until(key, until, now),
+            Step::Ask => {
+                work.stage = Stage::Ready;
+                self.ready.push(work.turn(), work.schedule.serves_until(now).unwrap_or(now));
+            }
+            Step::Recall(end) => {
+                work.stage = Stage::Recalling;
+                self.recalls.add(key.clone(), end);
+                self.sleep_until(key, end, now);
+            }
+            Step::GiveUp => self.give_up(key, now),
+            Step::Forget => self.forget(key),
+        }
+    }
+
+    /// The token can get nothing and there is nothing: the streams are told, unless they were told before.
+    fn give_up(&mut self, key: &SecretKey, now: SystemTime) {
+        if let Some(work) = self.works.get(key).filter(|work| !work.refused) {
+            work.entry.fail(self.cache.withhold(key, Arc::new(Trouble::TokenOver)), None);
+        }
+        self.sleep_until(key, now + LONGEST_SLEEP, now);
+    }
+
+    fn forget(&mut self, key: &SecretKey) {
+        // If somebody has come back for it meanwhile, the event that says so is on its way.
+        if self.cache.forget(key) {
+            self.drop_work(key);
+            self.note_expiries();
+        }
+    }
+
+    fn sleep_until(&mut self, key: &SecretKey, until: SystemTime, now: SystemTime) {
+        let Some(work) = self.works.get_mut(key) else { return };
+        if let Some(timer) = work.timer.take() {
+            self.timers.try_remove(&timer);
+        }
+        let wait = until.duration_since(now).unwrap_or_default().min(LONGEST_SLEEP);
+        work.timer = Some(self.timers.insert(key.clone(), wait));
+    }
+
+    /// Asks proxies to come back with a fresh token, while there is a CA to show it to.
+    fn recall_streams(&mut self) {
+        if *self.reachability.borrow() != Reachability::Reachable {
+            return;
+        }
+        let now = self.clock.now();
+        while let Some(key) = self.recalls.next(now) {
+            let Some(work) = self.works.get_mut(&key) else { continue };
+            work.stage = Stage::Resting;
+            // A stream that does not go is asked again, less and less often.
+            work.schedule.failed(now, fastrand::f64(), RECALL_PATIENCE);
+            work.entry.recall();
+            self.recalls.left(work.peer.clone(), now);
+            metrics::recalled();
+            self.look_at(&key);
+        }
+    }
+
+    fn note_reachability(&mut self) {
+        let reachability = *self.reachability.borrow_and_update();
+        metrics::ca(reachability);
+        if reachability != Reachability::Reachable {
+            tracing::warn!(?reachability, "the CA cannot be had; what is held goes on serving");
+            return;
+        }
+        tracing::info!("the CA can be had");
+        self.gate.found_ca();
+        let now = self.clock.now();
+        let waiting = self.works.values_mut().filter(|work| work.found_no_ca);
+        let woken: Vec<_> = waiting.map(|work| work.wake(now)).collect();
+        woken.iter().for_each(|key| self.look_at(key));
+    }
+
+    /// How long nothing can happen that no event announces.
+    fn next_wake(&self) -> Option<Duration> {
+        let now = self.clock.now();
+        let releases = match *self.reachability.borrow() {
+            Reachability::Reachable => [self.ready.next_release(now), self.recalls.next_release()],
+            _ => [self.ready.next_release(now), self.gate.next_release(now)],
+        };
+        releases.into_iter().flatten().min().map(|wake| wake.duration_since(now).unwrap_or_default())
+    }
+
+    fn note_expiries(&self) {
+        let now = self.clock.now();
+        metrics::svids(self.works.values().filter_map(|work| work.schedule.serves_until(now)));
+    }
+}
+
+/// Timers run on a clock that stands still while the machine sleeps; certificates do not. So the wall is looked
+/// at this often.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+/// How long a recalled stream has before it is recalled again. Envoy is back within a second.
+const RECALL_PATIENCE: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests;

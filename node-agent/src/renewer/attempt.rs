@@ -1,0 +1,48 @@
+//! One attempt at an SVID: token, key, CSR, call.
+
+use std::time::{Duration, SystemTime};
+
+use signet_client::{CaClient, Issued};
+use signet_identity::{CertificateRequest, PrivateKey, SpiffeId, TrustDomain};
+
+use crate::{
+    secret_cache::{Credential, claimed_identity},
+    trouble::Trouble,
+};
+
+/// What came back from the CA, with what it must match. Nothing of it is verified.
+#[derive(Debug)]
+pub(super) struct Granted {
+    /// What was asked for.
+    pub(super) identity: SpiffeId,
+    /// Made for this attempt alone.
+    pub(super) key: PrivateKey,
+    /// The CA's answer.
+    pub(super) issued: Issued,
+    /// When the token that was shown claims to end.
+    pub(super) token_ends: Option<SystemTime>,
+}
+
+/// An attempt that failed, and whom it was for if that much is known.
+#[derive(Debug)]
+pub(super) struct Failed {
+    pub(super) trouble: Trouble,
+    pub(super) identity: Option<SpiffeId>,
+}
+
+/// Shows the token as it is now and asks for an SVID under a new key.
+pub(super) async fn attempt(
+    ca: &dyn CaClient,
+    credential: &Credential,
+    trust_domain: &TrustDomain,
+    lifetime: Option<Duration>,
+) -> Result<Granted, Failed> {
+    let nobody = |trouble| Failed { trouble, identity: None };
+    let token = credential.token().map_err(Trouble::TokenFile).map_err(nobody)?;
+    let identity = claimed_identity(&token, trust_domain).map_err(nobody)?;
+    let failed = |trouble| Failed { trouble, identity: Some(identity.clone()) };
+    let key = PrivateKey::generate().map_err(Trouble::NoKey).map_err(failed)?;
+    let csr = CertificateRequest::pem(&key, &identity).map_err(Trouble::NoKey).map_err(failed)?;
+    let issued = ca.issue(&token, &csr, lifetime).await.map_err(Trouble::from).map_err(failed)?;
+    Ok(Granted { identity, key, issued, token_ends: token.expires_at() })
+}

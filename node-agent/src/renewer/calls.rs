@@ -1,0 +1,168 @@
+//! Calls to the CA, from their turn to what becomes of the answer.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use signet_client::Reachability;
+use tokio::{
+    task::JoinError,
+    time::{Instant, sleep},
+};
+
+use super::{
+    Renewer,
+    attempt::{Failed, Granted, attempt},
+    queue::{Turn, Verdict},
+    trust::Verified,
+    work::Stage,
+};
+use crate::{
+    metrics,
+    secret_cache::{Credential, SecretKey},
+    trouble::Trouble,
+};
+
+/// A task of the renewer has ended.
+pub(super) enum Done {
+    /// The CA was asked, and this is how long it took.
+    Asked(Turn, Box<Result<Granted, Failed>>, Duration),
+    /// The roots of this SVID have had their time to travel.
+    Travelled(SecretKey, Box<Verified>),
+}
+
+impl Renewer {
+    /// As many calls as the CA may get now.
+    pub(super) fn start_calls(&mut self) {
+        let (now, reachability) = (self.clock.now(), *self.reachability.borrow());
+        while self.gate.admits(reachability, self.in_flight, now) {
+            let Some(turn) = self.next_turn(reachability, now) else { return };
+            self.start(turn);
+        }
+    }
+
+    fn next_turn(&mut self, reachability: Reachability, now: SystemTime) -> Option<Turn> {
+        while let Some(turn) = self.ready.pop(now) {
+            let work = self.works.get_mut(&turn.key);
+            if work.is_some_and(|work| work.entry.is_wanted() && work.token_is_of_use(now)) {
+                return Some(turn);
+            }
+            self.ready.finish(&turn, Verdict::NotRefused, now);
+            self.rest(&turn.key);
+        }
+        if reachability == Reachability::Failing { self.probe(now) } else { None }
+    }
+
+    /// Only a call can tell whether a CA is back that was connected all the time. When nobody has a token that
+    /// is good for one, the refusal of a dead one tells as much.
+    fn probe(&mut self, now: SystemTime) -> Option<Turn> {
+        let key = self.recalls.earliest()?.clone();
+        self.recalls.forget(&key);
+        let work = self.works.get_mut(&key)?;
+        work.stage = Stage::Ready;
+        self.ready.push(work.turn(), now);
+        self.ready.pop(now)
+    }
+
+    fn start(&mut self, turn: Turn) {
+        let Some(work) = self.works.get_mut(&turn.key) else { return };
+        work.stage = Stage::Asking;
+        self.in_flight += 1;
+        let (ca, lifetime, started) = (Arc::clone(&self.ca), self.lifetime, Instant::now());
+        let (credential, trust_domain) = (work.entry.credential().clone(), self.cache.trust_domain().clone());
+        self.calls.spawn(async move {
+            let result = attempt(&*ca, &credential, &trust_domain, lifetime).await;
+            Done::Asked(turn, Box::new(result), started.elapsed())
+        });
+    }
+
+    pub(super) fn finish(&mut self, done: Result<Done, JoinError>) {
+        match done {
+            Ok(Done::Asked(turn, result, took)) => self.take_answer(&turn, *result, took),
+            Ok(Done::Travelled(key, verified)) => self.publish(&key, *verified),
+            Err(fault) => tracing::error!(%fault, "a call to the CA ended in a bug of the agent"),
+        }
+    }
+
+    fn take_answer(&mut self, turn: &Turn, result: Result<Granted, Failed>, took: Duration) {
+        let now = self.clock.now();
+        self.in_flight = self.in_flight.saturating_sub(1);
+        let refused = matches!(&result, Err(Failed { trouble: Trouble::Refused(_), .. }));
+        self.ready.finish(turn, if refused { Verdict::Refused } else { Verdict::NotRefused }, now);
+        match &result {
+            Err(Failed { trouble: Trouble::CaAway(_), .. }) => self.gate.found_no_ca(now, fastrand::f64()),
+            _ => self.gate.found_ca(),
+        }
+        let judged = result.and_then(|granted| {
+            let identity = Some(granted.identity.clone());
+            self.trust.judge(granted, now).map_err(|trouble| Failed { trouble, identity })
+        });
+        metrics::attempt_ended(
+            judged.as_ref().map_or_else(|failed| failed.trouble.outcome(), |_| "issued"),
+            took,
+        );
+        match judged {
+            Ok(verified) => self.publish_in_time(&turn.key, verified, now),
+            Err(failed) => self.note_failure(&turn.key, failed, now),
+        }
+    }
+
+    fn publish_in_time(&mut self, key: &SecretKey, verified: Verified, now: SystemTime) {
+        let Some(not_before) = verified.not_before else { return self.publish(key, verified) };
+        let (key, wait) = (key.clone(), not_before.duration_since(now).unwrap_or_default());
+        self.calls.spawn(async move {
+            sleep(wait).await;
+            Done::Travelled(key, Box::new(verified))
+        });
+    }
+
+    fn publish(&mut self, key: &SecretKey, verified: Verified) {
+        let Some(work) = self.works.get_mut(key) else { return };
+        let Verified { svid, secret, token_ends, .. } = verified;
+        work.schedule.issued(svid.validity(), self.clock.now(), fastrand::f64());
+        work.proven = true;
+        work.token_ends = token_ends;
+        tracing::info!(
+            spiffe_id = %svid.identity(),
+            serial = svid.serial(),
+            expires_in_seconds = svid.validity().remaining(self.clock.now()).as_secs(),
+            credential = %key,
+            "SVID issued"
+        );
+        work.entry.publish(svid.identity().clone(), secret);
+        self.note_expiries();
+        self.rest(key);
+    }
+
+    fn note_failure(&mut self, key: &SecretKey, failed: Failed, now: SystemTime) {
+        let Some(work) = self.works.get_mut(key) else { return };
+        let trouble = Arc::new(failed.trouble);
+        work.schedule.failed(now, fastrand::f64(), trouble.retry_after());
+        work.found_no_ca = matches!(*trouble, Trouble::CaAway(_));
+        let same_token = matches!(work.entry.credential(), Credential::Stream(_));
+        work.refused = same_token && matches!(*trouble, Trouble::Refused(_));
+        tracing::warn!(
+            spiffe_id = failed.identity.as_ref().map(tracing::field::display),
+            credential = %key,
+            attempt = work.schedule.failures(),
+            serves_for_seconds = work.schedule.serves_until(now).map(|end| seconds(end, now)),
+            trouble = trouble.in_full(),
+            "no new SVID; what is held goes on serving"
+        );
+        work.entry.fail(self.cache.withhold(key, trouble), failed.identity);
+        self.rest(key);
+    }
+
+    /// Nobody has the next word on this entry but the renewer.
+    fn rest(&mut self, key: &SecretKey) {
+        if let Some(work) = self.works.get_mut(key) {
+            work.stage = Stage::Resting;
+        }
+        self.look_at(key);
+    }
+}
+
+fn seconds(end: SystemTime, now: SystemTime) -> u64 {
+    end.duration_since(now).unwrap_or_default().as_secs()
+}

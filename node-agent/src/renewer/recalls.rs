@@ -1,0 +1,138 @@
+//! Which proxies are asked to come back with a fresh token, and how many at a time.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::{Duration, SystemTime},
+};
+
+use crate::{peer::PeerKey, secret_cache::SecretKey};
+
+/// Streams that are to be closed because their token can no longer renew. Pure.
+///
+/// The earliest expiry goes first, and no more than [`MOST_AWAY`] proxies are away at once: if they do not
+/// come back, few are the worse for it.
+#[derive(Debug, Default)]
+pub(crate) struct Recalls {
+    /// By the end of the certificate, then by arrival.
+    due: BTreeMap<(SystemTime, u64), SecretKey>,
+    arrivals: u64,
+    away: VecDeque<Away>,
+}
+
+#[derive(Debug)]
+struct Away {
+    peer: PeerKey,
+    given_up_at: SystemTime,
+}
+
+impl Recalls {
+    /// The certificate of this entry ends at `expiry`, and its token is dead.
+    pub(crate) fn add(&mut self, key: SecretKey, expiry: SystemTime) {
+        self.arrivals += 1;
+        self.due.insert((expiry, self.arrivals), key);
+    }
+
+    /// This entry needs no recall any more.
+    pub(crate) fn forget(&mut self, key: &SecretKey) {
+        self.due.retain(|_, due| due != key);
+    }
+
+    /// The entry that should come first.
+    pub(crate) fn earliest(&self) -> Option<&SecretKey> {
+        self.due.values().next()
+    }
+
+    /// Takes the entry whose streams are to be closed now.
+    pub(crate) fn next(&mut self, now: SystemTime) -> Option<SecretKey> {
+        self.away.retain(|away| away.given_up_at > now);
+        if self.away.len() < MOST_AWAY { self.due.pop_first().map(|(_, key)| key) } else { None }
+    }
+
+    /// The streams of this peer are being closed.
+    pub(crate) fn left(&mut self, peer: PeerKey, now: SystemTime) {
+        self.away.push_back(Away { peer, given_up_at: now + GIVEN_UP_AFTER });
+    }
+
+    /// This peer has opened a stream.
+    pub(crate) fn returned(&mut self, peer: &PeerKey) {
+        if let Some(place) = self.away.iter().position(|away| away.peer == *peer) {
+            self.away.remove(place);
+        }
+    }
+
+    /// When a place becomes free although nobody returns, if somebody waits for one.
+    pub(crate) fn next_release(&self) -> Option<SystemTime> {
+        let waiting = !self.due.is_empty() && self.away.len() >= MOST_AWAY;
+        self.away.front().filter(|_| waiting).map(|away| away.given_up_at)
+    }
+}
+
+/// Enough to renew 30 proxies a second, few enough to be lost.
+pub(crate) const MOST_AWAY: usize = 16;
+/// Envoy is back after half a second, and after 30 s when its back-off has grown to the end.
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::peer::testing::peer_named;
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    fn key(number: usize) -> SecretKey {
+        SecretKey::TokenFile(Path::new(&number.to_string()).into())
+    }
+
+    fn peer(number: usize) -> PeerKey {
+        peer_named(&number.to_string())
+    }
+
+    /// As many recalls as fit at this moment.
+    fn recall_all(recalls: &mut Recalls, now: SystemTime) -> Vec<SecretKey> {
+        let mut gone = Vec::new();
+        while let Some(key) = recalls.next(now) {
+            recalls.left(peer(gone.len()), now);
+            gone.push(key);
+        }
+        gone
+    }
+
+    #[test]
+    fn the_earliest_expiry_is_recalled_first() {
+        let mut recalls = Recalls::default();
+        for (number, expiry) in [(0, 30), (1, 10), (2, 20)] {
+            recalls.add(key(number), at(expiry));
+        }
+        assert_eq!(recalls.earliest(), Some(&key(1)));
+        assert_eq!(recall_all(&mut recalls, at(0)), [key(1), key(2), key(0)]);
+    }
+
+    #[test]
+    fn no_more_than_sixteen_are_away_until_one_returns_or_is_given_up() {
+        let mut recalls = Recalls::default();
+        for number in 0..40 {
+            recalls.add(key(number), at(100));
+        }
+        assert_eq!(recall_all(&mut recalls, at(0)).len(), MOST_AWAY);
+        recalls.returned(&peer(99));
+        assert_eq!(recalls.next(at(0)), None, "a stranger's stream frees no place");
+        recalls.returned(&peer(3));
+        assert_eq!(recall_all(&mut recalls, at(0)).len(), 1);
+        let release = recalls.next_release().unwrap();
+        assert_eq!(recalls.next(release - Duration::from_millis(1)), None);
+        assert_eq!(recall_all(&mut recalls, release).len(), MOST_AWAY);
+    }
+
+    #[test]
+    fn one_that_needs_no_recall_any_more_is_left_alone() {
+        let mut recalls = Recalls::default();
+        recalls.add(key(1), at(10));
+        recalls.forget(&key(1));
+        assert_eq!(recalls.next(at(0)), None);
+        assert_eq!(recalls.next_release(), None);
+    }
+}

@@ -1,0 +1,107 @@
+//! What is to be done for one entry of the cache.
+
+use std::{sync::Arc, time::SystemTime};
+
+use tokio_util::time::delay_queue;
+
+use super::queue::{Kind, Turn};
+use crate::{
+    peer::PeerKey,
+    schedule::RotationSchedule,
+    secret_cache::{Entry, SecretKey},
+};
+
+/// An entry as the renewer sees it.
+#[derive(Debug)]
+pub(super) struct Work {
+    pub(super) entry: Arc<Entry>,
+    pub(super) peer: PeerKey,
+    pub(super) schedule: RotationSchedule,
+    pub(super) stage: Stage,
+    pub(super) timer: Option<delay_queue::Key>,
+    /// Whether the CA has ever granted anything to this credential.
+    pub(super) proven: bool,
+    /// Whether the CA has refused this very token since it was last shown by a stream.
+    pub(super) refused: bool,
+    /// Whether the last attempt found no CA, so that its return is worth another.
+    pub(super) found_no_ca: bool,
+    /// The end of the token that the held SVID was granted to.
+    pub(super) token_ends: Option<SystemTime>,
+}
+
+/// Who has the next word on an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Its timer, or a stream.
+    Resting,
+    /// The queue.
+    Ready,
+    /// The CA.
+    Asking,
+    /// Its streams are to be recalled as soon as it is their turn.
+    Recalling,
+}
+
+/// What to do now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Nothing before this moment.
+    Sleep(SystemTime),
+    /// Ask the CA.
+    Ask,
+    /// The token can't renew what ends then: get the proxy to bring another.
+    Recall(SystemTime),
+    /// The token can get nothing, and there is nothing.
+    GiveUp,
+    /// Nobody will miss it.
+    Forget,
+}
+
+impl Work {
+    pub(super) fn new(entry: Arc<Entry>, peer: PeerKey, now: SystemTime) -> Self {
+        Self {
+            entry,
+            peer,
+            schedule: RotationSchedule::starting(now),
+            stage: Stage::Resting,
+            timer: None,
+            proven: false,
+            refused: false,
+            found_no_ca: false,
+            token_ends: None,
+        }
+    }
+
+    pub(super) fn step(&self, now: SystemTime) -> Step {
+        let serves_until = self.schedule.serves_until(now);
+        if !self.entry.is_wanted() {
+            let kept_until = serves_until.map(|end| self.token_ends.map_or(end, |token| token.min(end)));
+            return kept_until.filter(|until| *until > now).map_or(Step::Forget, Step::Sleep);
+        }
+        let next_attempt = self.schedule.next_attempt();
+        if next_attempt > now {
+            return Step::Sleep(serves_until.map_or(next_attempt, |end| end.min(next_attempt)));
+        }
+        match serves_until {
+            _ if self.token_is_of_use(now) => Step::Ask,
+            Some(end) => Step::Recall(end),
+            None => Step::GiveUp,
+        }
+    }
+
+    pub(super) fn token_is_of_use(&self, now: SystemTime) -> bool {
+        !self.refused && !self.entry.credential().is_over(now)
+    }
+
+    /// The CA that was not there is back.
+    pub(super) fn wake(&mut self, now: SystemTime) -> SecretKey {
+        self.found_no_ca = false;
+        self.schedule.retry_now(now);
+        self.entry.key().clone()
+    }
+
+    pub(super) fn turn(&self) -> Turn {
+        let kind = if self.proven { Kind::Renewal } else { Kind::First };
+        Turn { key: self.entry.key().clone(), peer: self.peer.clone(), kind }
+    }
+}

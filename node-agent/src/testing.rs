@@ -1,0 +1,119 @@
+//! An agent without a socket, before a CA in memory, on paused time.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use signet_client::{Token, testing::FakeCa};
+use signet_identity::{
+    Pod, PrivateKey,
+    jwt::{DevelopmentIssuer, TokenRequest},
+};
+use signet_runtime::testing::TokioClock;
+use tokio::{task::JoinSet, time::timeout};
+use tokio_stream::StreamExt;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Renewer, SecretCache, Terms,
+    peer::testing::peer_named,
+    secret_cache::{Credential, Lease, SvidState},
+    trouble::Withheld,
+};
+
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
+pub(crate) const UID: u32 = 1337;
+
+/// What a test of the agent's core needs. Only on a runtime with paused time.
+pub(crate) struct World {
+    pub(crate) ca: Arc<FakeCa>,
+    pub(crate) cache: SecretCache,
+    clock: Arc<TokioClock>,
+    tasks: JoinSet<()>,
+    _stop: tokio_util::sync::DropGuard,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self::holding_at_most(100)
+    }
+
+    pub(crate) fn holding_at_most(most_svids: usize) -> Self {
+        let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        let clock = Arc::new(TokioClock::starting_at(start));
+        let ca = Arc::new(FakeCa::new("td.test".parse().unwrap(), clock.clone()));
+        let terms = Terms { trust_domain: "td.test".parse().unwrap(), lifetime: Some(HOUR), most_svids };
+        let (cache, renewer) = Renewer::new(terms, ca.clone(), clock.clone());
+        let stop = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(renewer.run(stop.clone()));
+        Self { ca, cache, clock, tasks, _stop: stop.drop_guard() }
+    }
+
+    pub(crate) fn now(&self) -> SystemTime {
+        signet_identity::Clock::now(&*self.clock)
+    }
+
+    /// A genuine token of `spiffe://td.test/ns/a/sa/<account>`.
+    pub(crate) fn token(&self, account: &str, lifetime: Duration) -> Token {
+        self.ca.token("a", account, lifetime)
+    }
+
+    /// A token that claims the same and that the CA never issued. No two are alike.
+    pub(crate) fn forged_token(&self, account: &str) -> Token {
+        let issuer =
+            DevelopmentIssuer::new(PrivateKey::generate().unwrap(), "https://forger.test".to_owned());
+        let request = TokenRequest {
+            namespace: "a".to_owned(),
+            service_account: account.to_owned(),
+            audiences: vec!["istio-ca".to_owned()],
+            lifetime: HOUR,
+            pod: Pod::default(),
+        };
+        Token::new(&issuer.unwrap().mint(&request, self.now()).unwrap()).unwrap()
+    }
+
+    /// A stream's interest, from a peer of the account's own.
+    pub(crate) fn lease(&self, token: &Token) -> Result<Lease, Withheld> {
+        self.lease_of("pod", token)
+    }
+
+    pub(crate) fn lease_of(&self, peer: &str, token: &Token) -> Result<Lease, Withheld> {
+        self.cache.subscribe(&Credential::Stream(token.clone()), UID, peer_named(peer))
+    }
+
+    /// Lets everything happen that takes no time.
+    pub(crate) async fn settle(&self) {
+        assert!(!self.tasks.is_empty());
+        for _ in 0..200 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Lets `time` pass. Paused time goes from timer to timer, so nothing is late.
+    pub(crate) async fn pass(&self, time: Duration) {
+        self.settle().await;
+        tokio::time::sleep(time).await;
+        self.settle().await;
+    }
+}
+
+/// The version of what a lease has to serve.
+pub(crate) fn served(lease: &Lease) -> Option<String> {
+    lease.now().secret.map(|secret| secret.version().to_string())
+}
+
+/// The first state for which `wanted` holds, within an hour.
+pub(crate) async fn state_when(lease: &Lease, wanted: impl Fn(&SvidState) -> bool) -> SvidState {
+    let mut states = lease.states();
+    let found = async {
+        while let Some(state) = states.next().await {
+            if wanted(&state) {
+                return Some(state);
+            }
+        }
+        None
+    };
+    timeout(HOUR, found).await.expect("within an hour").expect("the entry lives as long as its lease")
+}
