@@ -18,6 +18,7 @@ use signet_identity::{BundleError, TrustBundle};
 use tokio::sync::watch;
 
 use crate::Token;
+pub use anchors::AnchorsError;
 pub use istio::{CaEndpoint, EndpointError, IstioCa};
 pub use reachability::Reachability;
 pub use refusal::Refusal;

@@ -11,6 +11,7 @@ pub mod testing;
 mod token;
 
 pub use ca::{
-    AnswerFault, CaClient, CaEndpoint, CaError, EndpointError, Issued, IstioCa, Outage, Reachability, Refusal,
+    AnchorsError, AnswerFault, CaClient, CaEndpoint, CaError, EndpointError, Issued, IstioCa, Outage,
+    Reachability, Refusal,
 };
 pub use token::{MAX_TOKEN_BYTES, Token, TokenError, TokenHash};

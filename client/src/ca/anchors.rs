@@ -58,18 +58,36 @@ fn read_bounded(path: &Path) -> Result<Vec<u8>, AnchorsError> {
 
 /// Why there is nothing to check the CA against.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum AnchorsError {
+pub enum AnchorsError {
+    /// Missing, or not ours to read.
     #[error(
         "cannot read the CA's trust anchors {}; put the CA's root certificate there (root-cert.pem of its state \
          directory, or the ConfigMap that holds it)", path.display()
     )]
-    Unreadable { path: PathBuf, source: io::Error },
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Nothing in it.
     #[error("the trust anchors {} hold no certificate; put the CA's root certificate there, as PEM", path.display())]
-    Empty { path: PathBuf },
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+    /// One is no certificate.
     #[error("the trust anchors {} hold a broken certificate; copy the file again", path.display())]
-    Malformed { path: PathBuf },
+    Malformed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// No file of roots.
     #[error("the trust anchors {} are longer than {MAX_BYTES} bytes; keep the CA's own roots only", path.display())]
-    TooLong { path: PathBuf },
+    TooLong {
+        /// The file.
+        path: PathBuf,
+    },
 }
 
 /// Large enough for the roots of every public authority together.

@@ -21,6 +21,7 @@ use tonic::{
 };
 
 use super::{
+    anchors::{Anchors, AnchorsError},
     answer,
     connect::Connector,
     line::{Line, Pace},
@@ -43,6 +44,13 @@ pub struct CaEndpoint {
     pub trust_domain: TrustDomain,
     /// Sent as `clusterid`, for CAs that serve several clusters.
     pub cluster_id: Option<String>,
+}
+
+impl CaEndpoint {
+    /// Whether there are trust anchors to check the CA against, as of now.
+    pub fn check_anchors(&self) -> Result<(), AnchorsError> {
+        Anchors::read(&self.anchors).map(drop)
+    }
 }
 
 /// A CA at the other end of one long-lived HTTP/2 connection, shared by all calls.
