@@ -15,4 +15,5 @@ mod trouble;
 pub mod workload;
 
 pub use renewer::{Renewer, Terms};
+pub use sds::{Peers, SdsService, StreamLimits};
 pub use secret_cache::SecretCache;
