@@ -64,12 +64,12 @@ async fn a_client_that_speaks_only_tls12_is_served() {
 #[tokio::test]
 async fn no_session_is_resumed_even_by_a_client_that_would() {
     let pair = self_signed();
-    let server = serving(&pair);
+    let server = Arc::new(server_config(serving(&pair)).unwrap());
     let mut client = client_config(&[der(&pair)]).unwrap();
     client.resumption = Resumption::in_memory_sessions(8);
 
     for _ in 0..3 {
-        let (server, _client) = handshake(&server, client.clone()).await.unwrap();
+        let (server, _client) = meet(Arc::clone(&server), client.clone()).await.unwrap();
         assert_eq!(server.get_ref().1.handshake_kind(), Some(rustls::HandshakeKind::Full));
     }
 }
@@ -132,14 +132,18 @@ fn serving(pair: &Pair<rcgen::KeyPair>) -> Arc<ServingCertificate> {
 
 type Ends = (server::TlsStream<DuplexStream>, client::TlsStream<DuplexStream>);
 
-/// Both ends of a connection over which a byte went each way.
 async fn handshake(serving: &Arc<ServingCertificate>, client: ClientConfig) -> std::io::Result<Ends> {
+    meet(Arc::new(server_config(Arc::clone(serving)).unwrap()), client).await
+}
+
+/// Both ends of a connection over which a byte came from the server.
+async fn meet(server: Arc<ServerConfig>, client: ClientConfig) -> std::io::Result<Ends> {
     let (near, far) = duplex(16 << 10);
-    let acceptor = TlsAcceptor::from(Arc::new(server_config(Arc::clone(serving)).unwrap()));
-    let connector = TlsConnector::from(Arc::new(client));
+    let (acceptor, connector) = (TlsAcceptor::from(server), TlsConnector::from(Arc::new(client)));
     let name = ServerName::try_from("ca.test").unwrap();
     let (mut server, mut client) = tokio::try_join!(acceptor.accept(near), connector.connect(name, far))?;
     server.write_all(b"x").await?;
+    server.flush().await?;
     client.read_u8().await?;
     Ok((server, client))
 }
