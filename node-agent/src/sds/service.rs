@@ -134,3 +134,6 @@ impl SecretDiscoveryService for SdsService {
 const LONGEST_FETCH: Duration = Duration::from_secs(10);
 /// Istio's proxies send their node metadata, tens of kB, with every request.
 const MOST_REQUEST_BYTES: usize = 256 << 10;
+
+#[cfg(test)]
+mod tests;

@@ -220,3 +220,6 @@ fn refuse(fault: RequestFault) -> Status {
 
 /// A proxy sends two requests a response; whoever sends more at once waits for the others' turn.
 const MOST_REQUESTS_AT_ONCE: usize = 16;
+
+#[cfg(test)]
+mod tests;
