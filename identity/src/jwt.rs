@@ -1,9 +1,9 @@
 //! Tokens: JSON Web Tokens (RFC 7519) in the compact form of JWS (RFC 7515).
 //!
-//! jsonwebtoken takes tokens apart, verifies and makes signatures, over ring. Everything else is ours to check: the
-//! library reads the system's clock, skips `nbf` and lets a token without `aud` pass unless told otherwise.
-//! [`Jwks`] says which key may sign by which algorithm; [`verify`] checks the signature first and then every
-//! claim, against the time it is given.
+//! jsonwebtoken takes tokens apart, verifies and makes signatures, over ring. Everything else is ours to
+//! check: the library reads the system's clock, skips `nbf` and lets a token without `aud` pass unless told
+//! otherwise. [`Jwks`] says which key may sign by which algorithm; [`verify`] checks the signature first and
+//! then every claim, against the time it is given.
 
 use std::time::{Duration, SystemTime};
 
@@ -127,7 +127,7 @@ pub enum JwtError {
     #[error("the token claims algorithm {0:?}, which is not that of the issuer's key")]
     NotTheKeysAlgorithm(String),
     /// No key has the token's `kid`: perhaps the issuer has new keys, which may be fetched.
-    #[error("the token is signed by key {key_id:?}, which the issuer does not publish")]
+    #[error("the token is signed by key {:?}, which the issuer does not publish", .key_id.as_deref().unwrap_or_default())]
     UnknownKey {
         /// `kid` of the header.
         key_id: Option<String>,

@@ -19,8 +19,8 @@ pub struct Jwks {
 }
 
 impl Jwks {
-    /// From a JWK Set of at most [`MAX_JWKS_BYTES`] and [`MAX_JWKS_KEYS`]. A key that we cannot use (of another kind or
-    /// use, too weak, malformed) is skipped, as RFC 7517 §5 asks; see [`Self::skipped`].
+    /// From a JWK Set of at most [`MAX_JWKS_BYTES`] and [`MAX_JWKS_KEYS`]. A key that we cannot use (of
+    /// another kind or use, too weak, malformed) is skipped, as RFC 7517 §5 asks; see [`Self::skipped`].
     pub fn from_json(json: &[u8]) -> Result<Self, JwksError> {
         if json.len() > MAX_JWKS_BYTES {
             return Err(JwksError::TooLong);
