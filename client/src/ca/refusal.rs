@@ -20,9 +20,31 @@ pub struct Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?} {:?}", self.code, self.message)?;
+        // Signet's own CA says it in the message too, for clients that do not show metadata.
         match &self.request_id {
-            Some(id) => write!(f, " (request id {id})"),
-            None => Ok(()),
+            Some(id) if !self.message.contains(id) => write!(f, " (request id {id})"),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_request_id_is_shown_once() {
+        for (message, shown) in [
+            ("no", "PermissionDenied \"no\" (request id r-7)"),
+            ("no (request r-7)", "PermissionDenied \"no (request r-7)\""),
+        ] {
+            let refusal = Refusal {
+                code: Code::PermissionDenied,
+                message: message.to_owned(),
+                request_id: Some("r-7".to_owned()),
+                retry_after: None,
+            };
+            assert_eq!(refusal.to_string(), shown);
         }
     }
 }
