@@ -13,12 +13,18 @@ mod telemetry;
 
 use std::path::Path;
 
-use signet_runtime::config::{Document, Environment, Faults};
+use signet_client::Token;
+use signet_runtime::{
+    config::{Document, Environment, Faults},
+    telemetry::chain,
+};
 
 pub use self::{
     ca::CaConfig, certificate::CertificateConfig, identity::IdentityConfig, limits::LimitsConfig,
     operations::OperationsConfig, socket::SocketConfig, telemetry::TelemetryConfig,
 };
+
+use crate::workload::token::IdentitySource;
 
 /// Prefix of the environment variables that override keys: `SIGNET_AGENT_CA_ADDRESS`.
 const ENVIRONMENT_PREFIX: &str = "SIGNET_AGENT_";
@@ -75,6 +81,19 @@ impl Config {
             operations,
             telemetry,
         }))
+    }
+
+    /// What is wrong with the files that the configuration names. For `signet-node-agent check`: an agent that
+    /// is started waits for them, and says so in its log.
+    pub fn check_files(&self) -> Vec<String> {
+        let anchors = self.ca.endpoint.check_anchors().err();
+        let anchors = anchors.map(|error| format!("ca.anchors: {}", chain(&error)));
+        let tokens = self.sockets.iter().enumerate().filter_map(|(place, socket)| {
+            let IdentitySource::TokenFile(path) = &socket.identity else { return None };
+            let error = Token::read(path).err()?;
+            Some(format!("socket[{place}].token_file: {}", chain(&error)))
+        });
+        anchors.into_iter().chain(tokens).collect()
     }
 }
 

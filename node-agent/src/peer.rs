@@ -10,7 +10,7 @@ use signet_runtime::peer::Peer;
 /// Never taken from what the peer says. The kernel noted the pid when the peer connected; by now it may be
 /// another's, which costs fairness for a moment and no secret.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct PeerKey(Arc<str>);
+pub(crate) struct PeerKey(Arc<str>);
 
 impl PeerKey {
     /// Whom this peer's connection is counted for.

@@ -90,7 +90,7 @@ fn beside(path: &Path) -> PathBuf {
 
 /// Why there is no socket.
 #[derive(Debug, thiserror::Error)]
-pub enum SocketError {
+pub(crate) enum SocketError {
     /// Something else lies there.
     #[error("{} is not a socket and is left alone; remove it, or set another `path` of `[[socket]]` (a directory appears there when a pod mounts the socket before the agent makes it: mount its directory)", path.display())]
     NotASocket {
@@ -188,7 +188,8 @@ mod tests {
         let (folder, path) = folder();
         let precious = folder.path().join("precious");
         fs::write(&precious, "precious").unwrap();
-        let make: [(&str, fn(&Path, &Path)); 3] = [
+        type Obstacle = fn(&Path, &Path);
+        let make: [(&str, Obstacle); 3] = [
             ("a file", |path, _| fs::write(path, "precious").unwrap()),
             ("a directory", |path, _| fs::create_dir(path).unwrap()),
             ("a symbolic link", |path, precious| symlink(precious, path).unwrap()),

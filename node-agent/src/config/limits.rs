@@ -2,13 +2,14 @@
 
 use signet_runtime::{config::Section, connection, listener::Capacity};
 
+use crate::StreamLimits;
+
 /// Every bound, with defaults for a node of some hundred pods.
 #[derive(Debug, Clone)]
 pub struct LimitsConfig {
-    /// `streams`: open at once on this node. Default 4,096.
-    pub streams: usize,
-    /// `streams_per_peer`: of one pod (of one connection, where pods can't be told apart). Default 256.
-    pub streams_per_peer: usize,
+    /// `streams`: open at once on this node, and SVIDs held. `streams_per_peer`: of one pod (of one connection,
+    /// where pods can't be told apart). Defaults 4,096 and 256.
+    pub streams: StreamLimits,
     /// Bounds of the process: `max_connections`.
     pub capacity: Capacity,
     /// Bounds of one connection; see [`connection::Limits::from_section`].
@@ -17,10 +18,11 @@ pub struct LimitsConfig {
 
 impl LimitsConfig {
     pub(super) fn read(section: &Section<'_>) -> Self {
-        let streams = section.within("streams", 4096, 1..=MANY);
+        let default = StreamLimits::default();
+        let node = section.within("streams", default.node, 1..=MANY);
+        let peer = section.within("streams_per_peer", default.peer.min(node), 1..=node.max(1));
         Self {
-            streams,
-            streams_per_peer: section.within("streams_per_peer", 256.min(streams), 1..=streams),
+            streams: StreamLimits { node, peer },
             capacity: Capacity::from_section(section),
             connection: connection::Limits::from_section(section).for_endless_streams(),
         }

@@ -54,6 +54,11 @@ pub(super) fn read_all(sections: &[Section<'_>]) -> Option<Vec<SocketConfig>> {
 }
 
 impl SocketConfig {
+    /// Whether a process of that user may connect.
+    pub(crate) fn admits(&self, uid: u32) -> bool {
+        self.allowed_uids.is_empty() || self.allowed_uids.contains(&uid)
+    }
+
     fn read(section: &Section<'_>) -> Option<Self> {
         let path = section.optional("path", PathBuf::from(DEFAULT_PATH));
         let allowed_uids = section.list("allowed_uids").into_iter().collect();

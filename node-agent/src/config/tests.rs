@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::*;
-use crate::workload::token::IdentitySource;
 
 fn read(text: &str) -> Result<Config, Faults> {
     read_with(text, &[])
@@ -148,4 +147,25 @@ fn a_socket_has_one_source_and_a_path_of_its_own() {
     assert!(both.contains("socket[0].token_file: is used with"), "{both}");
     let twice = told("[[socket]]\n[[socket]]");
     assert!(twice.contains("socket[1].path: another `[[socket]]` has the same path"), "{twice}");
+}
+
+#[test]
+fn a_node_without_room_for_streams_is_a_fault_and_no_panic() {
+    let told = told("[limits]\nstreams = 0\nstreams_per_peer = 7");
+    assert!(told.contains("limits.streams: 0") && told.contains("limits.streams_per_peer: 7"), "{told}");
+}
+
+#[test]
+fn missing_files_are_found_by_a_check_and_do_not_keep_an_agent_from_starting() {
+    let socket = "[[socket]]\nidentity = 'token-file'\ntoken_file = '/nowhere/token'\nallowed_uids = [1]";
+    let config = read(&format!("[ca]\nanchors = '/nowhere/root.pem'\n{socket}")).unwrap();
+    let faults = config.check_files();
+    assert!(
+        faults[0].starts_with("ca.anchors: cannot read the CA's trust anchors /nowhere/root.pem"),
+        "{faults:?}"
+    );
+    assert!(
+        faults[1].starts_with("socket[0].token_file: cannot read the token file /nowhere/token"),
+        "{faults:?}"
+    );
 }

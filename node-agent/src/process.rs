@@ -1,0 +1,123 @@
+//! The running agent: its components, in the order in which they need each other.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::{Context, Result};
+use signet_client::{CaClient, IstioCa};
+use signet_identity::Clock;
+use signet_runtime::{
+    cores::Cores,
+    listener::Server,
+    operations::{self, Readiness},
+    telemetry,
+};
+use tokio::net::{TcpListener, UnixListener};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    Peers, Renewer, SdsService, Terms,
+    config::{Config, SocketConfig},
+    metrics,
+    routes::{Health, routes},
+    socket::{self, SocketError},
+};
+
+/// An agent that serves.
+pub struct Process {
+    operations: SocketAddr,
+    health: Health,
+    cores: Cores,
+    drain: Duration,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    /// Cancelled last: an orchestrator watches the process drain.
+    stop_operations: CancellationToken,
+}
+
+impl Process {
+    /// Starts everything. When it returns, streams are answered, or held until the CA can be had. The runtime
+    /// that it is called on becomes the control runtime: it accepts, renews, talks to the CA and answers the
+    /// operations port.
+    ///
+    /// # Errors
+    /// The first component that cannot start, with the reason.
+    pub async fn start(
+        config: Config,
+        measured: telemetry::Metrics,
+        clock: Arc<dyn Clock>,
+        stop: CancellationToken,
+    ) -> Result<Self> {
+        metrics::describe();
+        let (tasks, stop_operations) = (TaskTracker::new(), CancellationToken::new());
+        let readiness = Readiness::of(concat!("signet-node-agent ", env!("CARGO_PKG_VERSION")));
+        // First of all: proxies that find the socket wait, and those that do not back off.
+        let sockets = bind_all(config.sockets)?;
+
+        let ca: Arc<dyn CaClient> = Arc::new(IstioCa::new(config.ca.endpoint)?);
+        let terms = Terms {
+            trust_domain: config.identity.trust_domain,
+            lifetime: config.certificate.lifetime,
+            most_svids: config.limits.streams.node,
+        };
+        let (cache, renewer) = Renewer::new(terms, ca, clock);
+        tasks.spawn(renewer.run(stop.clone()));
+
+        let (health, peers) = (Health::serving().await, Peers::new(config.limits.streams));
+        let cores = Cores::start(SERVING_CORES, "serving")?;
+        for (socket, listener) in sockets {
+            let service = SdsService::new(&socket.identity, cache.clone(), peers.clone());
+            let limits = &config.limits;
+            let routes = routes(service, &health)?;
+            let server =
+                Server::new(routes, limits.connection, limits.capacity, cores.clone(), "signet_agent");
+            tasks.spawn(serve(server, socket, listener, stop.clone()));
+        }
+
+        let listener = bind_operations(config.operations.listen).await?;
+        let operations = listener.local_addr()?;
+        tasks.spawn(operations::serve(listener, measured, readiness, stop_operations.clone()));
+        tracing::info!(%operations, "serving");
+        let drain = config.limits.connection.grace();
+        Ok(Self { operations, health, cores, drain, tasks, stop, stop_operations })
+    }
+
+    /// Where metrics and probes are.
+    pub fn operations(&self) -> SocketAddr {
+        self.operations
+    }
+
+    /// Serves until the token that it was started with is cancelled, then drains: accepts nothing more, lets
+    /// what is under way finish within its grace, and ends every task. Proxies keep what they have.
+    pub async fn run(self) {
+        self.stop.cancelled().await;
+        self.health.draining().await;
+        let abandoned = self.cores.drain(self.drain).await;
+        self.stop_operations.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        tracing::info!(abandoned, "stopped");
+    }
+}
+
+fn bind_all(sockets: Vec<SocketConfig>) -> Result<Vec<(SocketConfig, UnixListener)>, SocketError> {
+    sockets
+        .into_iter()
+        .map(|socket| {
+            let listener = socket::bind(&socket.path, socket.mode)?;
+            tracing::info!(path = %socket.path.display(), "listening");
+            Ok((socket, listener))
+        })
+        .collect()
+}
+
+async fn serve(server: Server, socket: SocketConfig, listener: UnixListener, stop: CancellationToken) {
+    server.serve_unix(listener, |peer| socket.admits(peer.uid()), stop).await;
+}
+
+async fn bind_operations(address: SocketAddr) -> Result<TcpListener> {
+    let listener = TcpListener::bind(address).await;
+    listener.with_context(|| format!("cannot listen on {address} (`operations.listen`)"))
+}
+
+/// A push to all proxies of a node with 250 pods takes 6 ms of one core.
+const SERVING_CORES: usize = 1;
