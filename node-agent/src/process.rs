@@ -65,7 +65,7 @@ impl Process {
         let (health, peers) = (Health::serving().await, Peers::new(config.limits.streams));
         let cores = Cores::start(SERVING_CORES, "serving")?;
         for (socket, listener) in sockets {
-            let service = SdsService::new(&socket.identity, cache.clone(), peers.clone());
+            let service = SdsService::new(&socket.identity, cache.clone(), peers.clone()).until(stop.clone());
             let limits = &config.limits;
             let routes = routes(service, &health)?;
             let server =

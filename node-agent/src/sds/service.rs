@@ -12,6 +12,7 @@ use signet_proto::envoy::service::{
 };
 use signet_runtime::peer::Peer;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use tonic::{Extensions, Request, Response, Status, Streaming, metadata::MetadataMap};
 
 use super::{
@@ -33,6 +34,7 @@ pub struct SdsService {
     source: Source,
     cache: SecretCache,
     peers: Peers,
+    stop: CancellationToken,
 }
 
 #[derive(Debug, Clone)]
@@ -51,7 +53,13 @@ impl SdsService {
             IdentitySource::StreamToken => Source::StreamToken,
             IdentitySource::TokenFile(path) => Source::TokenFile(path.as_path().into()),
         };
-        Self { source, cache, peers }
+        Self { source, cache, peers, stop: CancellationToken::new() }
+    }
+
+    /// Ends every stream with OK once `stop` is cancelled. Proxies keep what they have and come back to whoever
+    /// listens then.
+    pub fn until(self, stop: CancellationToken) -> Self {
+        Self { stop, ..self }
     }
 
     /// The same for tonic's routes, with bounded messages.
@@ -88,7 +96,7 @@ impl SdsService {
         let (metadata, extensions, requests) = request.into_parts();
         let (asker, seat) = self.admit(&metadata, &extensions)?;
         let stream = SecretStream::<P, _>::new(requests, asker, self.cache.clone(), seat);
-        Ok(Response::new(stream.boxed()))
+        Ok(Response::new(stream.take_until(self.stop.clone().cancelled_owned()).boxed()))
     }
 }
 
@@ -123,9 +131,9 @@ impl SecretDiscoveryService for SdsService {
         }
         let requests = stream::iter([Ok(request)]).chain(stream::pending());
         let mut stream = SecretStream::<StateOfTheWorld, _>::new(requests, asker, self.cache.clone(), seat);
-        match timeout(LONGEST_FETCH, stream.next()).await {
-            Ok(Some(answer)) => answer.map(Response::new),
-            Ok(None) | Err(_) => Err(stream.status()),
+        match self.stop.run_until_cancelled(timeout(LONGEST_FETCH, stream.next())).await {
+            Some(Ok(Some(answer))) => answer.map(Response::new),
+            Some(Ok(None) | Err(_)) | None => Err(stream.status()),
         }
     }
 }
