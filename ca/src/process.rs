@@ -13,7 +13,7 @@ use signet_runtime::{
 };
 use tokio::{
     net::TcpListener,
-    time::{Instant, sleep, timeout},
+    time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -116,20 +116,19 @@ impl Process {
         self.operations
     }
 
-    /// Serves until the token that it was started with is cancelled, then drains within the grace of requests:
-    /// nothing more is accepted, requests finish, then the issuances that clients left behind, then the cores
-    /// that both ran on. The operations port ends last, so that an orchestrator can watch.
+    /// Serves until the token that it was started with is cancelled, then drains: nothing more is accepted,
+    /// requests finish within their grace, then the issuances that clients left behind within two seconds, then
+    /// the cores that both ran on. The operations port ends last, so that an orchestrator can watch.
     pub async fn run(self) {
         self.stop.cancelled().await;
-        let deadline = Instant::now() + self.grace;
         self.health.draining().await;
-        let abandoned_requests = timeout(self.grace, self.connections_ended()).await.is_err();
-        let abandoned_issuances = self.authority.drain(deadline - Instant::now()).await;
-        self.cores.drain(Duration::ZERO).await;
+        let _elapsed = timeout(self.grace, self.connections_ended()).await;
+        let abandoned_issuances = self.authority.drain(ISSUANCE_GRACE).await;
+        let abandoned_connections = self.cores.drain(Duration::ZERO).await;
         self.stop_operations.cancel();
         self.tasks.close();
         self.tasks.wait().await;
-        tracing::info!(abandoned_requests, abandoned_issuances, "stopped");
+        tracing::info!(abandoned_connections, abandoned_issuances, "stopped");
     }
 
     async fn connections_ended(&self) {
@@ -198,6 +197,9 @@ async fn bind(address: SocketAddr, key: &str) -> Result<(TcpListener, SocketAddr
     let bound = listener.local_addr()?;
     Ok((listener, bound))
 }
+
+/// An issuance has no client to wait for, only the signer and the audit log.
+const ISSUANCE_GRACE: Duration = Duration::from_secs(2);
 
 /// Of the CA's own certificate, which renews itself at half of it.
 const SERVING_CERTIFICATE_LIFETIME: Duration = Duration::from_secs(24 * 3600);

@@ -36,14 +36,17 @@ struct Parts {
     admission: Admission,
     issuance: Issuance,
     metrics: Metrics,
+    /// Lines about who is not authenticated, and about crowds.
     strangers: LineLimit,
+    /// Lines about what keeps us from issuing: one per request would bury the cause.
+    ourselves: LineLimit,
 }
 
 impl CertificateService {
     /// The service in front of this walk.
     pub fn new(admission: Admission, issuance: Issuance, metrics: Metrics) -> Self {
-        let strangers = LineLimit::new(STRANGERS_BURST, STRANGERS_PACE);
-        Self(Arc::new(Parts { admission, issuance, metrics, strangers }))
+        let lines = || LineLimit::new(BURST, PACE);
+        Self(Arc::new(Parts { admission, issuance, metrics, strangers: lines(), ourselves: lines() }))
     }
 
     async fn issue(
@@ -70,16 +73,14 @@ impl CertificateService {
         status::status(reason, request_id)
     }
 
-    /// What strangers and crowds cause is logged at a bounded rate; an authenticated caller's refusal is in the
-    /// audit log anyway.
+    /// An authenticated caller's refusal has its line in any case, as it has its record; all others are bounded.
     fn log(&self, request_id: &RequestId, reason: Reason, refused: &Refused) {
-        let suppressed = match refused {
-            Refused::Csr(_) | Refused::Denied(_) => 0,
-            _ => match self.0.strangers.admit() {
-                Some(suppressed) => suppressed,
-                None => return,
-            },
+        let admitted = match refused {
+            Refused::Csr(_) | Refused::Denied(_) => Some(0),
+            Refused::Audit(_) | Refused::Authority(_) => self.0.ourselves.admit(),
+            Refused::Overloaded(_) | Refused::Authentication(_) => self.0.strangers.admit(),
         };
+        let Some(suppressed) = admitted else { return };
         let (reason, error) = (reason.label(), chain(refused));
         match refused {
             Refused::Audit(_) | Refused::Authority(_) => {
@@ -139,9 +140,9 @@ fn address(extensions: &Extensions) -> String {
     }
 }
 
-/// Lines about strangers at once, and the pace of further ones.
-const STRANGERS_BURST: u32 = 20;
-const STRANGERS_PACE: Duration = Duration::from_secs(1);
+/// Lines of a kind at once, and the pace of further ones.
+const BURST: u32 = 20;
+const PACE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {

@@ -4,7 +4,6 @@ use std::{io::Write, process::Command};
 
 use signet_identity::{BundleVersion, CertificateRequest, PrivateKey};
 use signet_proto::metadata::{BUNDLE_EPOCH, BUNDLE_SEQUENCE};
-use tonic::Code;
 
 use crate::{
     csr::{self, WEB},
@@ -79,17 +78,6 @@ async fn a_lifetime_is_granted_as_asked_within_the_policy() {
         let granted = (end - crate::token::now() as f64) / 3600.0;
         assert!((granted - hours).abs() < 0.01, "asked for {asked} s, got {granted} h");
     }
-}
-
-#[tokio::test]
-async fn a_request_whose_deadline_is_over_is_answered_as_that() {
-    let house = House::open().await;
-    let mut request = request(&house.token(), &csr::with_uris(&[WEB]), 0);
-    request.set_timeout(std::time::Duration::from_nanos(1));
-
-    let status = house.client().await.create_certificate(request).await.unwrap_err();
-
-    assert!(matches!(status.code(), Code::DeadlineExceeded | Code::Cancelled), "{status:?}");
 }
 
 /// Seconds since 1970.
