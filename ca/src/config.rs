@@ -110,6 +110,7 @@ impl Config {
             faults.push(NO_ISSUER.to_owned());
         }
         faults.extend(self.state.check_files());
+        faults.extend(self.audit.check_files(&self.state));
         faults
     }
 }

@@ -3,10 +3,12 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use signet_identity::{ManualClock, jwt::DevelopmentIssuer};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 use tonic::metadata::MetadataMap;
 
 use super::*;
-use crate::testing::{ISSUER, KeyFile, issuer, issuer_named, token, web};
+use crate::testing::{HttpServer, ISSUER, KeyFile, issuer, issuer_named, token, web};
 
 const OTHER: &str = "https://other.example";
 
@@ -18,9 +20,15 @@ struct House {
 }
 
 impl House {
+    /// With the keys in these files, loaded.
     async fn of(issuers: &[(&str, &KeyFile)]) -> Self {
+        let mut house = Self::with(issuers.iter().map(|(issuer, file)| config(issuer, file)).collect());
+        house.load().await;
+        house
+    }
+
+    fn with(configs: Vec<IssuerConfig>) -> Self {
         let clock = Arc::new(ManualClock::at(start()));
-        let configs = issuers.iter().map(|(issuer, file)| config(issuer, file)).collect();
         let (authentication, refreshers) = Authentication::new(
             configs,
             &"cluster.local".parse().unwrap(),
@@ -28,9 +36,7 @@ impl House {
             clock.clone(),
             Metrics::new(),
         );
-        let mut house = Self { authentication, refreshers, clock };
-        house.load().await;
-        house
+        Self { authentication, refreshers, clock }
     }
 
     async fn load(&mut self) {
@@ -144,6 +150,26 @@ async fn a_token_under_a_key_that_the_source_does_not_have_is_refused() {
     let refused = house.ask(&token(&issuer(), start())).await.unwrap_err();
 
     assert!(matches!(refused, AuthnError::Refused { .. }), "the keys were loaded just now: {refused}");
+}
+
+#[tokio::test]
+async fn a_storm_of_tokens_under_unknown_keys_causes_one_fetch() {
+    let server = HttpServer::start(&issuer().jwks_json()).await;
+    let url = server.base.parse().unwrap();
+    let source = Source::Url { url, fetcher: Fetcher::default() };
+    let house = House::with(vec![IssuerConfig { source, ..config(ISSUER, &KeyFile::of(&issuer())) }]);
+    let stop = CancellationToken::new();
+    let mut refreshing = JoinSet::new();
+    house.refreshers.into_iter().for_each(|refresher| drop(refreshing.spawn(refresher.run(stop.clone()))));
+
+    for _ in 0..100 {
+        let token = token(&issuer(), start());
+        let metadata = metadata(&token, None);
+        let refused = house.authentication.authenticate(Credentials::from_metadata(&metadata).unwrap()).await;
+        assert!(matches!(refused, Err(AuthnError::Refused { .. })), "{refused:?}");
+    }
+
+    assert_eq!(server.requests().len(), 1);
 }
 
 #[tokio::test]

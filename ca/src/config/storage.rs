@@ -37,6 +37,14 @@ impl StateConfig {
 }
 
 impl AuditConfig {
+    /// The directory of the log must be there, unless it is the state directory, which is made.
+    pub(super) fn check_files(&self, state: &StateConfig) -> Option<String> {
+        let directory = self.path.parent().filter(|directory| **directory != state.directory)?;
+        let is_there = directory.as_os_str().is_empty() || directory.is_dir();
+        (!is_there)
+            .then(|| format!("audit.path: {} is no directory (want one that exists)", directory.display()))
+    }
+
     pub(super) fn read(section: &Section<'_>, state: &StateConfig) -> Self {
         Self {
             path: section.optional("path", state.directory.join("audit.jsonl")),

@@ -1,6 +1,6 @@
 //! What an operator may write, and what is said about the rest.
 
-use std::time::Duration;
+use std::{fs::Permissions, os::unix::fs::PermissionsExt, time::Duration};
 
 use super::*;
 use crate::authn::{Source, Transport};
@@ -142,15 +142,20 @@ fn a_configuration_without_issuer_can_be_started_but_not_checked() {
 }
 
 #[test]
-fn files_that_an_issuer_names_are_checked() {
+fn files_that_the_configuration_names_are_checked() {
     let directory = tempfile::tempdir().unwrap();
     let text = format!(
-        "[state]\ndirectory = '{}'\n[[issuer]]\nurl = 'https://a'\njwks_file = '/nonexistent/keys'",
-        directory.path().join("state").display()
+        "[state]\ndirectory = '{}'\n[audit]\npath = '/nonexistent/audit'\n\
+         [[issuer]]\nurl = 'https://a'\njwks_file = '/nonexistent/keys'",
+        directory.path().display()
     );
+    let open_to_others = Permissions::from_mode(0o755);
+    std::fs::set_permissions(directory.path(), open_to_others).unwrap();
 
     let faults = read(&text).unwrap().check_files();
 
-    assert_eq!(faults.len(), 1, "{faults:?}");
-    assert!(faults[0].starts_with("issuer[0]: cannot read /nonexistent/keys"), "{faults:?}");
+    let starts =
+        ["issuer[0]: cannot read /nonexistent/keys", "state.directory: ", "audit.path: /nonexistent is no"];
+    assert_eq!(faults.len(), starts.len(), "{faults:?}");
+    assert!(faults.iter().zip(starts).all(|(fault, start)| fault.starts_with(start)), "{faults:?}");
 }
