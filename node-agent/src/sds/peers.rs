@@ -147,6 +147,11 @@ mod tests {
         sds::{resource_name::ResourceName, secret::PublishedSecret},
     };
 
+    fn push(name: &str, content: &str) -> Push {
+        let name = ResourceName::parse(name, &"td.test".parse().unwrap()).unwrap();
+        Push { nonce: "n".to_owned(), secrets: vec![(name, PublishedSecret::for_tests(content))] }
+    }
+
     fn peers(node: usize, peer: usize) -> Peers {
         Peers::new(StreamLimits { node, peer })
     }
@@ -172,12 +177,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_noted_of_a_peer_is_bounded() {
+        let seat = peers(1, 1).admit(&peer_named("a")).unwrap();
+        for number in 0..2 * MOST_NAMES_NOTED {
+            seat.sent(&push(&format!("spiffe://td.test/{number}"), "x"));
+        }
+        assert_eq!(seat.last_sent().split(' ').count(), MOST_NAMES_NOTED);
+    }
+
+    #[test]
     fn what_a_peer_was_last_sent_is_known_on_each_of_its_streams() {
         let peers = peers(3, 2);
-        let push = |name: &str, content: &str| {
-            let name = ResourceName::parse(name, &"td.test".parse().unwrap()).unwrap();
-            Push { nonce: "n".to_owned(), secrets: vec![(name, PublishedSecret::for_tests(content))] }
-        };
         let [one, two] = [0, 1].map(|_| peers.admit(&peer_named("a")).unwrap());
         let other = peers.admit(&peer_named("b")).unwrap();
         one.sent(&push("default", "old"));

@@ -173,7 +173,8 @@ where
 
     /// Ends the stream when its token can do no more, or its wait is over.
     fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<End> {
-        if self.interest.is_recalled() && self.subscription.has_sent_svid() {
+        // What there is was sent before, so whoever goes has got it.
+        if self.interest.is_recalled() {
             return Poll::Ready(Ok(()));
         }
         let withheld = self.interest.withheld().filter(|_| self.wants_svid());
@@ -214,7 +215,7 @@ where
 fn refuse(fault: RequestFault) -> Status {
     let status = Status::from(fault);
     metrics::refused_request(status.code());
-    tracing::info!(code = ?status.code(), reason = status.message(), "a request for secrets is refused");
+    tracing::debug!(code = ?status.code(), reason = status.message(), "a request for secrets is refused");
     status
 }
 

@@ -78,12 +78,6 @@ impl Subscription {
         self.names.iter().map(|known| &known.name)
     }
 
-    /// Whether every certificate asked for has been sent, and there is one.
-    pub(crate) fn has_sent_svid(&self) -> bool {
-        let mut svids = self.names.iter().filter(|known| known.name.is_svid()).peekable();
-        svids.peek().is_some() && svids.all(|known| known.sent.is_some())
-    }
-
     /// State of the world: everything together, once there is content for each name that was never answered,
     /// and only if something is owed.
     pub(crate) fn push_together(&mut self, current: impl Contents) -> Option<Push> {

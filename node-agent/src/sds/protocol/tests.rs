@@ -117,6 +117,16 @@ fn rejected_content_is_held_until_there_is_other_content() {
 }
 
 #[test]
+fn a_reason_is_cut_to_what_fits_a_log_line() {
+    let mut stream = Stream::new(1);
+    let bad = stream.ask::<Sotw>(first(&["default"])).unwrap();
+    let error = rpc::Status { message: "é".repeat(100_000), ..Default::default() };
+    let nack = DiscoveryRequest { error_detail: Some(error), ..ack(&bad, &["default"]) };
+    let rejection = stream.receive::<Sotw>(nack).unwrap().unwrap();
+    assert_eq!(rejection.reason.chars().count(), LONGEST_REASON);
+}
+
+#[test]
 fn a_rejection_that_asks_for_one_more_name_is_answered() {
     let mut stream = Stream::new(1);
     let bad = stream.ask::<Sotw>(first(&["default"])).unwrap();

@@ -152,6 +152,9 @@ async fn a_storm_of_rejections_is_not_answered_and_burns_nothing() {
     }
     proxy.stays_silent_for(HOUR / 4).await;
     assert_eq!(world.ca.calls().len(), 1);
+    proxy.names.push("ROOTCA".to_owned());
+    proxy.nack(&response);
+    assert_eq!(names(&proxy.response().await), ["default", "ROOTCA"], "the storm was read to its end");
 }
 
 #[tokio::test(start_paused = true)]

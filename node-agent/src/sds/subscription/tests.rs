@@ -157,16 +157,3 @@ proptest! {
         prop_assert!(subscription.reject(&push.nonce));
     }
 }
-
-#[test]
-fn an_svid_counts_as_sent_once_every_name_of_it_was() {
-    let mut subscription = Subscription::new(4);
-    subscription.subscribe(name("ROOTCA"));
-    let any = |_: &ResourceName| Some(PublishedSecret::for_tests("x"));
-    subscription.push_each(any);
-    assert!(!subscription.has_sent_svid(), "roots are no SVID");
-    subscription.subscribe(name("default"));
-    assert!(!subscription.has_sent_svid());
-    subscription.push_each(any);
-    assert!(subscription.has_sent_svid());
-}
