@@ -10,7 +10,7 @@ mod metrics;
 
 pub use capacity::Capacity;
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{fmt, io, net::SocketAddr, sync::Arc};
 
 use rustls::ServerConfig;
 use tokio::{
@@ -90,7 +90,11 @@ impl Server {
             shaken = timeout(self.limits.handshake, handshake(tcp, tls, self.room.handshakes())) => shaken,
             () = stop.cancelled() => return End::Drained,
         };
-        let Ok(Ok(stream)) = shaken else { return End::Handshake };
+        let stream = match shaken {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return unshaken(from, &error),
+            Err(elapsed) => return unshaken(from, &elapsed),
+        };
         let peer = Peer::new(Origin::Tcp(from));
         connection::serve(stream, peer, self.routes.clone(), &self.limits, &stop).await
     }
@@ -101,6 +105,12 @@ impl Server {
         let peer = Peer::new(Origin::Unix(credentials));
         connection::serve(stream, peer, self.routes.clone(), &self.limits, &stop).await
     }
+}
+
+/// Only for who looks for it (`debug`): strangers cause these.
+fn unshaken(peer: SocketAddr, error: &dyn fmt::Display) -> End {
+    tracing::debug!(%peer, %error, "a TLS handshake failed");
+    End::Handshake
 }
 
 /// The socket, with this runtime's event queue in place of the one that accepted it.

@@ -20,6 +20,7 @@ use h2::client::SendRequest;
 use http::{Request, Response};
 use hyper::body::Frame;
 use tokio::{net::UnixStream, task::JoinSet, time::sleep};
+use tokio_util::task::TaskTracker;
 use tonic::{Code, Status, body::Body, server::NamedService};
 
 use super::*;
@@ -88,6 +89,7 @@ fn code(answer: &Response<h2::RecvStream>) -> Code {
 #[derive(Clone, Default)]
 struct Slow {
     started: Arc<AtomicUsize>,
+    running: TaskTracker,
     flooded_bytes: Arc<AtomicUsize>,
 }
 
@@ -106,12 +108,13 @@ impl tower::Service<Request<Body>> for Slow {
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         self.started.fetch_add(1, Ordering::Relaxed);
+        let running = self.running.clone();
         let uid = request.extensions().get::<Peer>().and_then(Peer::unix).map(UnixCredentials::uid);
         match request.uri().path().rsplit('/').next().unwrap().parse() {
-            Ok(seconds) => Box::pin(async move {
+            Ok(seconds) => Box::pin(running.track_future(async move {
                 sleep(Duration::from_secs(seconds)).await;
                 Ok(Status::new(Code::Ok, format!("{uid:?}")).into_http())
-            }),
+            })),
             Err(_) => {
                 Box::pin(std::future::ready(Ok(Response::new(Body::new(Flood(self.flooded_bytes.clone()))))))
             }

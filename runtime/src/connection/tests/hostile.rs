@@ -78,6 +78,23 @@ async fn a_thousand_requests_that_are_reset_at_once_end_the_connection() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn requests_that_are_reset_one_by_one_leave_no_handler_behind() {
+    let (send, served) = Served::to_good_client(Limits::default()).await;
+
+    for n in 1..=1000 {
+        let request = Request::post("http://ca/test.Slow/3600").body(()).unwrap();
+        let (_, mut body) = send.clone().ready().await.unwrap().send_request(request, false).unwrap();
+        while served.started() < n {
+            tokio::task::yield_now().await;
+        }
+        body.send_reset(h2::Reason::CANCEL);
+    }
+
+    sleep(SECOND).await;
+    assert_eq!(served.slow.running.len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_flood_of_broken_streams_ends_the_connection() {
     let (mut client, mut served) = Served::under(Limits::default());
     let mut attack = [PREFACE, EMPTY_SETTINGS].concat();
