@@ -1,7 +1,7 @@
 //! Every metric of the CA, in one place.
 //!
 //! Handles are made once, so that counting on the request path is one atomic addition. Label sets are closed:
-//! they are the variants of [`Reason`] and [`KeyFetch`], never something that a client sent.
+//! they are the variants of enums, never something that a client sent.
 
 use std::{sync::Arc, time::Duration};
 

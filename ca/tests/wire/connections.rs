@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use h2::client::SendRequest;
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use signet_runtime::tls;
 use tokio::{
@@ -93,7 +94,10 @@ async fn a_client_that_resets_in_a_loop_is_sent_away_and_others_are_served() {
         for _ in 0..10_000 {
             let Ok(ready) = requests.clone().ready().await else { return };
             requests = ready;
-            let Ok((_, mut body)) = requests.send_request(head(&house), false) else { return };
+            let Ok((_, mut body)) = requests.send_request(head(&house, "grpc.health.v1.Health/Check"), false)
+            else {
+                return;
+            };
             body.send_reset(h2::Reason::CANCEL);
             tokio::task::yield_now().await;
         }
@@ -106,16 +110,15 @@ async fn a_client_that_resets_in_a_loop_is_sent_away_and_others_are_served() {
 }
 
 /// A connection whose frames a test sends by hand.
-pub(crate) async fn http2(house: &House) -> h2::client::SendRequest<Bytes> {
+pub(crate) async fn http2(house: &House) -> SendRequest<Bytes> {
     let (requests, connection) = h2::client::handshake(tls(house).await).await.unwrap();
     #[allow(clippy::disallowed_methods, reason = "ends with the last request")]
     drop(tokio::spawn(connection));
     requests
 }
 
-/// The head of a call of the certificate service.
-pub(crate) fn head(house: &House) -> http::Request<()> {
-    let path = "istio.v1.auth.IstioCertificateService/CreateCertificate";
+/// The head of a call of that method.
+pub(crate) fn head(house: &House, path: &str) -> http::Request<()> {
     http::Request::post(format!("https://localhost:{}/{path}", house.grpc.port()))
         .header("content-type", "application/grpc")
         .header("te", "trailers")

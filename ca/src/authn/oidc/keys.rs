@@ -63,7 +63,7 @@ pub enum KeysUnavailable {
     TooManyWaiting,
 }
 
-/// Keeps [`Keys`] fresh; [`run`](Self::run) it on the control runtime.
+/// Keeps the keys of one issuer fresh; [`run`](Self::run) it on the control runtime.
 #[derive(Debug)]
 pub struct Refresher {
     issuer: String,
