@@ -105,11 +105,6 @@ impl<'d> Section<'d> {
         self.document.fault(&join(&self.path, key), message);
     }
 
-    /// Where this section stands in the document: `listen`, `issuer[1]`, or nothing for the root.
-    pub fn path(&self) -> &str {
-        &self.path
-    }
-
     fn element(&self, path: String, value: &'d Value) -> Section<'d> {
         if !value.is_table() {
             self.document.fault(&path, "want a section");

@@ -75,9 +75,10 @@ impl Limits {
         Self { age: None, request: None, ..self }
     }
 
-    /// What is left to the requests in flight when the process stops.
+    /// How long a stopping process should wait for its connections: the grace that each of them has, and a
+    /// moment more, so that those that are cut are counted as that and not abandoned.
     pub fn grace(&self) -> Duration {
-        self.grace
+        self.grace + MOMENT
     }
 
     /// How long a peer may take nothing of what we write: as long as it may leave a ping unanswered.
@@ -118,6 +119,7 @@ fn jittered(age: Duration, jitter: f64) -> Duration {
 }
 
 const SHORTEST: Duration = Duration::from_millis(10);
+const MOMENT: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Of one stream that its peer does not read; an answer or a secret is below 8 kB.
 const SEND_BUFFER_BYTES: usize = 64 << 10;

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use ::metrics::with_local_recorder;
 use bytes::Bytes;
-use http::{Request, StatusCode};
+use http::{Request, Response, StatusCode};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tempfile::TempDir;
@@ -132,6 +132,17 @@ async fn a_stop_closes_the_listeners_and_every_connection_wherever_it_is() {
 }
 
 #[tokio::test]
+async fn a_stream_that_never_ends_is_cut_and_counted_before_the_process_gives_up_waiting() {
+    let mut served = Served::with("grace = '50ms'").await;
+    let _endless = served.watch().await;
+
+    served.stop.cancel();
+
+    assert_eq!(served.cores.drain(served.limits.grace()).await, 0);
+    served.metric(r#"t_connections_ended_total{reason="cut"} 1"#).await;
+}
+
+#[tokio::test]
 async fn a_client_that_does_not_know_our_root_fails_and_is_counted() {
     let served = Served::with("").await;
     let stranger = rcgen::generate_simple_self_signed(["ca.test".to_owned()]).unwrap();
@@ -166,6 +177,7 @@ struct Served {
     anchor: CertificateDer<'static>,
     metrics: PrometheusHandle,
     cores: Cores,
+    limits: Limits,
     stop: CancellationToken,
     accepting: JoinSet<()>,
     clients: JoinSet<()>,
@@ -206,7 +218,18 @@ impl Served {
         let stopped = stop.clone();
         accepting.spawn(async move { server.serve_tls(tcp, tls, stopped).await });
         let clients = JoinSet::new();
-        Self { address, socket, anchor, metrics, cores, stop, accepting, clients, _directory: directory }
+        Self {
+            address,
+            socket,
+            anchor,
+            metrics,
+            cores,
+            limits,
+            stop,
+            accepting,
+            clients,
+            _directory: directory,
+        }
     }
 
     async fn tcp(&self) -> TcpStream {
@@ -228,13 +251,27 @@ impl Served {
 
     /// Asks for the health of the server.
     async fn request(&mut self, io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> StatusCode {
+        self.call(io, "Check").await.status()
+    }
+
+    /// Watches the health of the server, for as long as the answer is held.
+    async fn watch(&mut self) -> Response<h2::RecvStream> {
+        let unix = self.unix().await;
+        self.call(unix, "Watch").await
+    }
+
+    async fn call(
+        &mut self,
+        io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        method: &str,
+    ) -> Response<h2::RecvStream> {
         let (send, connection) = h2::client::handshake(io).await.unwrap();
         self.clients.spawn(async move { drop(connection.await) });
-        let request = Request::post("http://ca.test/grpc.health.v1.Health/Check");
+        let request = Request::post(format!("http://ca.test/grpc.health.v1.Health/{method}"));
         let request = request.header("content-type", "application/grpc").body(()).unwrap();
         let (answer, mut body) = send.ready().await.unwrap().send_request(request, false).unwrap();
         body.send_data(Bytes::from_static(&[0; 5]), true).unwrap();
-        answer.await.unwrap().status()
+        answer.await.unwrap()
     }
 
     /// Waits until the metrics hold that line.
