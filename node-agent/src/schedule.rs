@@ -51,6 +51,11 @@ impl RotationSchedule {
         }
     }
 
+    /// What is held has become worthless: an attempt is due no later than `at`.
+    pub(crate) fn hasten(&mut self, at: SystemTime) {
+        self.next_attempt = self.next_attempt.min(at);
+    }
+
     /// When to try next.
     pub(crate) fn next_attempt(&self) -> SystemTime {
         self.next_attempt

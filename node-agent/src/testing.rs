@@ -7,7 +7,7 @@ use std::{
 
 use signet_client::{Token, testing::FakeCa};
 use signet_identity::{
-    Pod, PrivateKey,
+    Clock, Pod, PrivateKey,
     jwt::{DevelopmentIssuer, TokenRequest},
 };
 use signet_runtime::testing::TokioClock;
@@ -29,7 +29,7 @@ pub(crate) const UID: u32 = 1337;
 pub(crate) struct World {
     pub(crate) ca: Arc<FakeCa>,
     pub(crate) cache: SecretCache,
-    clock: Arc<TokioClock>,
+    clock: Arc<dyn Clock>,
     tasks: JoinSet<()>,
     _stop: tokio_util::sync::DropGuard,
 }
@@ -41,7 +41,10 @@ impl World {
 
     pub(crate) fn holding_at_most(most_svids: usize) -> Self {
         let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
-        let clock = Arc::new(TokioClock::starting_at(start));
+        Self::on(Arc::new(TokioClock::starting_at(start)), most_svids)
+    }
+
+    pub(crate) fn on(clock: Arc<dyn Clock>, most_svids: usize) -> Self {
         let ca = Arc::new(FakeCa::new("td.test".parse().unwrap(), clock.clone()));
         let terms = Terms { trust_domain: "td.test".parse().unwrap(), lifetime: Some(HOUR), most_svids };
         let (cache, renewer) = Renewer::new(terms, ca.clone(), clock.clone());
@@ -52,7 +55,7 @@ impl World {
     }
 
     pub(crate) fn now(&self) -> SystemTime {
-        signet_identity::Clock::now(&*self.clock)
+        self.clock.now()
     }
 
     /// A genuine token of `spiffe://td.test/ns/a/sa/<account>`.

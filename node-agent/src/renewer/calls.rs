@@ -15,8 +15,8 @@ use super::{
     Renewer,
     attempt::{Failed, Granted, attempt},
     queue::{Turn, Verdict},
-    trust::Verified,
-    work::Stage,
+    trust::{Roots, Verified},
+    work::{Stage, Work},
 };
 use crate::{
     metrics,
@@ -103,9 +103,33 @@ impl Renewer {
             took,
         );
         match judged {
-            Ok(verified) => self.publish_in_time(&turn.key, verified, now),
+            Ok(verified) => {
+                if verified.roots == Roots::Withdrawn {
+                    self.hasten_orphans(now);
+                }
+                self.publish_in_time(&turn.key, verified, now);
+            }
             Err(failed) => self.note_failure(&turn.key, failed, now),
         }
+    }
+
+    /// An SVID under none of the roots that are left is of no use to anybody: it is renewed now, not in its time.
+    /// A CA whose state was made anew is the case; one that rotates its roots waits for the last leaf under each.
+    fn hasten_orphans(&mut self, now: SystemTime) {
+        let worthless =
+            |work: &&mut Work| work.held.as_ref().is_some_and(|held| !self.trust.accepts(held, now));
+        let orphans = self.works.values_mut().filter(worthless).map(|work| {
+            work.schedule.hasten(now + ORPHANS_RENEWED_WITHIN.mul_f64(fastrand::f64()));
+            work.entry.key().clone()
+        });
+        let orphans: Vec<_> = orphans.collect();
+        if !orphans.is_empty() {
+            tracing::warn!(
+                svids = orphans.len(),
+                "roots were withdrawn under SVIDs that serve; they are renewed now"
+            );
+        }
+        orphans.iter().for_each(|key| self.look_at(key));
     }
 
     fn publish_in_time(&mut self, key: &SecretKey, verified: Verified, now: SystemTime) {
@@ -119,10 +143,10 @@ impl Renewer {
 
     fn publish(&mut self, key: &SecretKey, verified: Verified) {
         let Some(work) = self.works.get_mut(key) else { return };
-        let Verified { svid, secret, token_ends, .. } = verified;
+        let Verified { held, secret, .. } = verified;
+        let svid = &held.svid;
         work.schedule.issued(svid.validity(), self.clock.now(), fastrand::f64());
         work.proven = true;
-        work.token_ends = token_ends;
         tracing::info!(
             spiffe_id = %svid.identity(),
             serial = svid.serial(),
@@ -131,6 +155,7 @@ impl Renewer {
             "SVID issued"
         );
         work.entry.publish(svid.identity().clone(), secret);
+        work.held = Some(held);
         self.note_expiries();
         self.rest(key);
     }
@@ -166,3 +191,6 @@ impl Renewer {
 fn seconds(end: SystemTime, now: SystemTime) -> u64 {
     end.duration_since(now).unwrap_or_default().as_secs()
 }
+
+/// Spread, because all agents of a mesh find out at once.
+const ORPHANS_RENEWED_WITHIN: Duration = Duration::from_secs(10);

@@ -1,11 +1,16 @@
 //! The renewer before a CA in memory: which calls are made, in which order, and what is served meanwhile.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use signet_client::{
     Reachability, Token,
     testing::{Answer, FakeCa, Forgery},
 };
+use signet_identity::ManualClock;
 use tonic::Code;
 
 use super::recalls::MOST_AWAY;
@@ -364,6 +369,54 @@ async fn a_new_root_is_published_a_second_before_any_leaf_under_it() {
     assert_eq!(served(&one), leaf);
     world.pass(Duration::from_secs(1)).await;
     assert!(served(&two).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn svids_under_a_root_that_was_withdrawn_are_renewed_at_once() {
+    let world = World::new();
+    let old: Vec<_> =
+        ["one", "two"].map(|account| world.lease(&world.token(account, 24 * HOUR)).unwrap()).into();
+    world.settle().await;
+    let before: Vec<_> = old.iter().map(served).collect();
+    world.ca.rotate_root();
+    world.ca.retire_old_roots();
+    let _new = world.lease(&world.token("new", HOUR)).unwrap();
+    world.pass(Duration::from_secs(12)).await;
+    assert!(old.iter().zip(&before).all(|(lease, before)| served(lease) != *before));
+    assert_eq!(world.ca.calls().len(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_root_that_is_withdrawn_after_its_last_leaf_makes_nobody_hurry() {
+    let world = World::new();
+    let token = world.token("web", 24 * HOUR);
+    let lease = world.lease(&token).unwrap();
+    world.settle().await;
+    world.ca.rotate_root();
+    world.pass(HOUR.mul_f64(0.75)).await;
+    let (calls, renewed) = (world.ca.calls().len(), served(&lease));
+    world.ca.retire_old_roots();
+    let _new = world.lease(&world.token("new", HOUR)).unwrap();
+    world.pass(Duration::from_secs(12)).await;
+    assert_eq!(world.ca.calls().len(), calls + 1);
+    assert_eq!(served(&lease), renewed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_slept_finds_out_within_a_minute() {
+    let clock = Arc::new(ManualClock::at(SystemTime::UNIX_EPOCH + 1_000_000 * MINUTE));
+    let world = World::on(clock.clone(), 10);
+    let lease = world.lease(&world.token("web", 24 * HOUR)).unwrap();
+    world.settle().await;
+    world.ca.always(Answer::Fail(FakeCa::unavailable()));
+    clock.advance(2 * HOUR);
+    world.pass(MINUTE).await;
+    assert_eq!(served(&lease), None, "it ended in the sleep");
+    world.ca.always(Answer::Honest);
+    // Back-off is by the wall as well, and is looked at as often.
+    clock.advance(MINUTE);
+    world.pass(MINUTE).await;
+    assert!(served(&lease).is_some());
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,26 +5,46 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use signet_identity::{Expected, TrustDomain, X509Svid};
+use signet_identity::{Expected, PublicKey, TrustDomain, X509Svid};
 
 use super::attempt::Granted;
 use crate::{bundle::HeldBundle, sds::PublishedSecret, secret_cache::SecretCache, trouble::Trouble};
 
-/// The bundle in force and the judge of what the CA sends.
+/// The roots in force, and the judge of what the CA sends.
 pub(super) struct Trust {
     held: HeldBundle,
     cache: SecretCache,
     leaves_wait_until: Option<SystemTime>,
 }
 
-/// A verified SVID, encoded, and when it may be served.
+/// An SVID that may be served, and when.
 #[derive(Debug)]
 pub(super) struct Verified {
-    pub(super) svid: X509Svid,
+    pub(super) held: Held,
+    /// With its key, encoded.
     pub(super) secret: Arc<PublishedSecret>,
-    pub(super) token_ends: Option<SystemTime>,
     /// Not before this moment: its root may be new to some proxies.
     pub(super) not_before: Option<SystemTime>,
+    /// What became of the roots by the answer that it came with.
+    pub(super) roots: Roots,
+}
+
+/// What is known of an SVID that serves. Its key is not.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) svid: X509Svid,
+    pub(super) public_key: PublicKey,
+    /// When the token that it was granted to claims to end.
+    pub(super) token_ends: Option<SystemTime>,
+}
+
+/// What became of the roots that were held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Roots {
+    /// All of them are still held.
+    Kept,
+    /// Some are not.
+    Withdrawn,
 }
 
 impl Trust {
@@ -44,11 +64,21 @@ impl Trust {
         if !self.held.is_empty() && candidate.adds_to(&self.held) {
             self.leaves_wait_until = Some(now + ROOTS_TRAVEL);
         }
+        let roots = if self.held.adds_to(&candidate) { Roots::Withdrawn } else { Roots::Kept };
         self.held = candidate;
         self.cache.publish_bundle(Arc::new(PublishedSecret::validation_context(&bundle)));
         let secret = Arc::new(PublishedSecret::certificate(&svid, &key));
         let not_before = self.leaves_wait_until.filter(|until| *until > now);
-        Ok(Verified { svid, secret, token_ends, not_before })
+        let held = Held { svid, public_key: key.public_key().clone(), token_ends };
+        Ok(Verified { held, secret, not_before, roots })
+    }
+
+    /// Whether peers that hold these roots accept what was verified before.
+    pub(super) fn accepts(&self, held: &Held, now: SystemTime) -> bool {
+        let expected = Expected { identity: held.svid.identity(), public_key: &held.public_key };
+        self.held
+            .bundle()
+            .is_ok_and(|bundle| X509Svid::verify(held.svid.chain().to_vec(), expected, &bundle, now).is_ok())
     }
 }
 

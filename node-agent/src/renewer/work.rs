@@ -4,7 +4,10 @@ use std::{sync::Arc, time::SystemTime};
 
 use tokio_util::time::delay_queue;
 
-use super::queue::{Kind, Turn};
+use super::{
+    queue::{Kind, Turn},
+    trust::Held,
+};
 use crate::{
     peer::PeerKey,
     schedule::RotationSchedule,
@@ -25,8 +28,8 @@ pub(super) struct Work {
     pub(super) refused: bool,
     /// Whether the last attempt found no CA, so that its return is worth another.
     pub(super) found_no_ca: bool,
-    /// The end of the token that the held SVID was granted to.
-    pub(super) token_ends: Option<SystemTime>,
+    /// What is served, but for its key.
+    pub(super) held: Option<Held>,
 }
 
 /// Who has the next word on an entry.
@@ -68,14 +71,15 @@ impl Work {
             proven: false,
             refused: false,
             found_no_ca: false,
-            token_ends: None,
+            held: None,
         }
     }
 
     pub(super) fn step(&self, now: SystemTime) -> Step {
         let serves_until = self.schedule.serves_until(now);
         if !self.entry.is_wanted() {
-            let kept_until = serves_until.map(|end| self.token_ends.map_or(end, |token| token.min(end)));
+            let token_ends = self.held.as_ref().and_then(|held| held.token_ends);
+            let kept_until = serves_until.map(|end| token_ends.map_or(end, |token| token.min(end)));
             return kept_until.filter(|until| *until > now).map_or(Step::Forget, Step::Sleep);
         }
         let next_attempt = self.schedule.next_attempt();

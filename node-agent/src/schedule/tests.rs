@@ -61,6 +61,15 @@ fn the_cas_return_hastens_a_retry_and_no_renewal() {
 }
 
 #[test]
+fn what_has_become_worthless_is_renewed_sooner_and_never_later() {
+    let mut schedule = holding(1000, 0.5);
+    schedule.hasten(at(10));
+    assert_eq!(schedule.next_attempt(), at(10));
+    schedule.hasten(at(20));
+    assert_eq!(schedule.next_attempt(), at(10));
+}
+
+#[test]
 fn the_cas_own_wish_is_heard_within_bounds() {
     let mut schedule = RotationSchedule::starting(at(0));
     schedule.failed(at(0), 0.0, Duration::from_secs(20));
