@@ -71,7 +71,7 @@ impl Peers {
         if present.streams >= limits.peer {
             metrics::refused_stream("peer_full");
             return Err(Status::resource_exhausted(format!(
-                "this workload has {} streams open already; share one SDS configuration between clusters",
+                "this workload has {} streams open already; share one SDS configuration between clusters, or raise `limits.streams_per_peer`",
                 limits.peer
             )));
         }
