@@ -118,7 +118,9 @@ impl Renewer {
                 self.forget_predecessor(&key, &entry);
                 let work =
                     self.works.entry(key.clone()).or_insert_with(|| Work::new(entry, peer.clone(), now));
-                work.peer = peer;
+                if matches!(work.stage, Stage::Resting | Stage::Recalling) {
+                    work.peer = peer;
+                }
                 // A stream shows the token anew: the CA's old word on it no longer counts.
                 work.refused = false;
                 key
@@ -136,8 +138,13 @@ impl Renewer {
     }
 
     fn drop_work(&mut self, key: &SecretKey) {
-        self.recalls.forget(key);
-        if let Some(timer) = self.works.remove(key).and_then(|work| work.timer) {
+        let Some(work) = self.works.remove(key) else { return };
+        match work.stage {
+            Stage::Ready => self.ready.forget(&work.turn()),
+            Stage::Recalling => self.recalls.forget(key),
+            Stage::Resting | Stage::Asking => {}
+        }
+        if let Some(timer) = work.timer {
             self.timers.try_remove(&timer);
         }
     }
@@ -149,33 +156,59 @@ impl Renewer {
         self.look_at(&key);
     }
 
-    /// Decides what is to be done for an entry, unless somebody else has the next word.
+    /// Decides what is to be done for an entry, unless the queue or the CA has the next word.
     fn look_at(&mut self, key: &SecretKey) {
         let now = self.clock.now();
+        self.end_what_is_over(key, now);
         let Some(work) = self.works.get_mut(key) else { return };
-        if work.schedule.serves_until(now).is_none() {
-            work.entry.expire();
+        match work.stage {
+            Stage::Asking => return self.wake_at_the_end(key, now),
+            Stage::Ready if work.entry.is_wanted() => return self.wake_at_the_end(key, now),
+            Stage::Ready => self.ready.forget(&work.turn()),
+            Stage::Recalling => self.recalls.forget(key),
+            Stage::Resting => {}
         }
-        if matches!(work.stage, Stage::Ready | Stage::Asking) {
-            return;
-        }
-        if work.stage == Stage::Recalling {
-            self.recalls.forget(key);
-            work.stage = Stage::Resting;
-        }
+        work.stage = Stage::Resting;
         match work.step(now) {
             Step::Sleep(until) => self.sleep_until(key, until, now),
             Step::Ask => {
                 work.stage = Stage::Ready;
                 self.ready.push(work.turn(), work.schedule.serves_until(now).unwrap_or(now));
+                self.wake_at_the_end(key, now);
             }
             Step::Recall(end) => {
                 work.stage = Stage::Recalling;
                 self.recalls.add(key.clone(), end);
-                self.sleep_until(key, end, now);
+                self.wake_at_the_end(key, now);
             }
             Step::GiveUp => self.give_up(key, now),
             Step::Forget => self.forget(key),
+        }
+    }
+
+    /// Nothing that is over is served, whoever has the next word.
+    fn end_what_is_over(&mut self, key: &SecretKey, now: SystemTime) {
+        let Some(work) = self.works.get_mut(key) else { return };
+        if work.schedule.serves_until(now).is_some() {
+            return;
+        }
+        let Some(ended) = work.held.take() else { return };
+        work.entry.expire();
+        if work.entry.is_wanted() {
+            tracing::error!(
+                spiffe_id = %ended.svid.identity(),
+                serial = ended.svid.serial(),
+                attempts = work.schedule.failures(),
+                "an SVID has ended before there was a new one; its workload refuses and is refused"
+            );
+        }
+        self.note_expiries();
+    }
+
+    fn wake_at_the_end(&mut self, key: &SecretKey, now: SystemTime) {
+        let end = self.works.get(key).and_then(|work| work.schedule.serves_until(now));
+        if let Some(end) = end {
+            self.sleep_until(key, end, now);
         }
     }
 

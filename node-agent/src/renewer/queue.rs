@@ -70,6 +70,13 @@ impl ReadyQueue {
         peer.line(turn.kind).insert((urgency, self.arrivals), turn.key);
     }
 
+    /// Takes back an attempt that nobody wants any more.
+    pub(crate) fn forget(&mut self, turn: &Turn) {
+        if let Some(peer) = self.peers.get_mut(&turn.peer) {
+            peer.line(turn.kind).retain(|_, key| *key != turn.key);
+        }
+    }
+
     /// The next attempt that may start now.
     pub(crate) fn pop(&mut self, now: SystemTime) -> Option<Turn> {
         let candidates = self.peers.iter().filter_map(|(name, peer)| {

@@ -15,7 +15,12 @@ use crate::trouble::{Trouble, Withheld, hold};
 /// The CA's word counts for [`VERDICT_COUNTS_FOR`] only: an operator who mends the CA's configuration mends
 /// the streams with it.
 #[derive(Debug, Default)]
-pub(super) struct RefusedTokens(HashMap<SecretKey, Refused>);
+pub(super) struct RefusedTokens {
+    /// Refused since `old` was filled.
+    young: HashMap<SecretKey, Refused>,
+    /// Refused before, and not since.
+    old: HashMap<SecretKey, Refused>,
+}
 
 #[derive(Debug)]
 struct Refused {
@@ -40,32 +45,24 @@ impl RefusedTokens {
 
     /// The refusal that still stands, if there is one. Being told it again counts as another.
     pub(super) fn standing(&mut self, key: &SecretKey, now: SystemTime) -> Option<Withheld> {
-        let refused = self.0.get_mut(key)?;
+        let refused = self.young.get(key).or_else(|| self.old.get(key))?;
         let (why, _) = refused.verdict.clone().filter(|(_, until)| *until > now)?;
-        refused.times = refused.times.saturating_add(1);
-        refused.last = now;
-        Some(Withheld::closing_after(why, hold(refused.times)))
+        Some(Withheld::closing_after(why, hold(self.count(key.clone(), now).times)))
     }
 
     fn count(&mut self, key: SecretKey, now: SystemTime) -> &mut Refused {
-        if self.0.len() >= MOST_REMEMBERED && !self.0.contains_key(&key) {
-            self.make_room(now);
+        let known = self.old.remove(&key);
+        if self.young.len() >= MOST_REMEMBERED / 2 && !self.young.contains_key(&key) {
+            self.old = std::mem::take(&mut self.young);
         }
-        let refused = self.0.entry(key).or_insert(Refused { times: 0, last: now, verdict: None });
+        let never = Refused { times: 0, last: now, verdict: None };
+        let refused = self.young.entry(key).or_insert(known.unwrap_or(never));
         if refused.is_forgotten(now) {
             refused.times = 0;
         }
         refused.times = refused.times.saturating_add(1);
         refused.last = now;
         refused
-    }
-
-    fn make_room(&mut self, now: SystemTime) {
-        self.0.retain(|_, refused| !refused.is_forgotten(now));
-        if self.0.len() >= MOST_REMEMBERED {
-            let oldest = self.0.iter().min_by_key(|(_, refused)| refused.last).map(|(key, _)| key.clone());
-            oldest.map(|key| self.0.remove(&key));
-        }
     }
 }
 
@@ -75,7 +72,7 @@ impl Refused {
     }
 }
 
-/// A bound on memory: about 1 MB.
+/// A bound on memory, about 1 MB. The older half is forgotten at once, so that a storm of tokens costs no search.
 const MOST_REMEMBERED: usize = 4096;
 const VERDICT_COUNTS_FOR: Duration = Duration::from_secs(30);
 /// Longer than the longest hold and Envoy's longest back-off together.
@@ -136,7 +133,7 @@ mod tests {
         for number in 0..=MOST_REMEMBERED {
             refused.refuse(key(number), over(), at(0) + Duration::from_micros(number as u64));
         }
-        assert_eq!(refused.0.len(), MOST_REMEMBERED);
+        assert!(refused.young.len() + refused.old.len() <= MOST_REMEMBERED);
         assert!(refused.standing(&key(0), at(1)).is_none());
         assert!(refused.standing(&key(MOST_REMEMBERED), at(1)).is_some());
     }

@@ -114,6 +114,16 @@ fn the_renewals_of_a_refused_peer_and_the_attempts_of_others_are_not_held_back()
 }
 
 #[test]
+fn an_attempt_that_was_taken_back_does_not_start() {
+    let mut queue = ReadyQueue::default();
+    for key in ["stays", "goes"] {
+        queue.push(turn("peer", key, Kind::First), at(0));
+    }
+    queue.forget(&turn("peer", "goes", Kind::First));
+    assert_eq!(drain(&mut queue, at(0)).iter().map(name).collect::<Vec<_>>(), ["stays"]);
+}
+
+#[test]
 fn a_peer_is_forgotten_once_it_owes_nothing() {
     let mut queue = ReadyQueue::default();
     queue.push(turn("peer", "key", Kind::First), at(0));

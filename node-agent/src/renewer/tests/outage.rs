@@ -1,0 +1,139 @@
+//! What serves while the CA is away, busy or wrong, and who comes first afterwards.
+
+use std::time::Duration;
+
+use signet_client::{
+    Reachability,
+    testing::{Answer, FakeCa, Forgery},
+};
+use tonic::Code;
+
+use super::MINUTE;
+use crate::testing::{HOUR, World, served};
+
+#[tokio::test(start_paused = true)]
+async fn whatever_the_ca_answers_the_old_svid_serves_to_its_end() {
+    for (name, answer, says) in [
+        ("a wrong key", Answer::Forge(Forgery::WrongKey), "does not verify"),
+        ("a wrong SAN", Answer::Forge(Forgery::WrongIdentity), "does not verify"),
+        ("expired", Answer::Forge(Forgery::Expired), "does not verify"),
+        ("an unknown root", Answer::Forge(Forgery::UnknownRoot), "does not verify"),
+        ("silence", Answer::Hang, "did not answer within"),
+        ("UNAVAILABLE", Answer::Fail(FakeCa::unavailable()), "asked again by itself"),
+        ("RESOURCE_EXHAUSTED", Answer::Fail(FakeCa::overloaded(MINUTE)), "asked again by itself"),
+    ] {
+        let world = World::new();
+        let token = world.token("web", 24 * HOUR);
+        let lease = world.lease(&token).unwrap();
+        world.settle().await;
+        let first = served(&lease);
+        world.ca.always(answer);
+        world.pass(HOUR.mul_f64(0.8)).await;
+        assert_eq!(served(&lease), first, "{name}");
+        let trouble = lease.now().trouble.unwrap();
+        assert!(trouble.why().in_full().contains(says), "{name}: {}", trouble.why().in_full());
+        world.pass(HOUR.mul_f64(0.22)).await;
+        assert_eq!(served(&lease), None, "{name}: it is over and is not served");
+        world.ca.always(Answer::Honest);
+        world.pass(MINUTE * 2).await;
+        assert!(served(&lease).is_some(), "{name}: mended");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_verify_is_never_served_to_a_new_workload() {
+    for forgery in [Forgery::WrongKey, Forgery::WrongIdentity, Forgery::Expired, Forgery::UnknownRoot] {
+        let world = World::new();
+        world.ca.always(Answer::Forge(forgery));
+        let lease = world.lease(&world.token("web", HOUR)).unwrap();
+        world.pass(MINUTE).await;
+        let state = lease.now();
+        assert!(state.secret.is_none(), "{forgery:?}");
+        assert!(world.cache.bundle().borrow().is_none(), "{forgery:?}: its roots are not believed either");
+        let trouble = state.trouble.unwrap();
+        assert_eq!(trouble.why().status().code(), Code::Unavailable, "{forgery:?}");
+        assert!(trouble.hold().is_some(), "{forgery:?}: the proxy is told");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_absent_ca_is_waited_for_and_its_return_wakes_all() {
+    let world = World::new();
+    world.ca.set_reachability(Reachability::Disconnected);
+    world.ca.always(Answer::Fail(FakeCa::unavailable()));
+    let leases: Vec<_> = (0..50)
+        .map(|number| world.lease_of(&number.to_string(), &world.token(&format!("w{number}"), HOUR)).unwrap())
+        .collect();
+    world.pass(MINUTE).await;
+    assert!(leases.iter().all(|lease| lease.now().trouble.is_none_or(|trouble| trouble.hold().is_none())));
+    assert!(world.ca.calls().len() < 100, "{} calls into a dead line", world.ca.calls().len());
+    world.ca.always(Answer::Honest);
+    world.ca.set_reachability(Reachability::Reachable);
+    world.settle().await;
+    assert!(leases.iter().all(|lease| served(lease).is_some()), "without any more waiting");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_svid_that_ends_in_an_outage_is_not_served_any_more() {
+    let world = World::new();
+    let lease = world.lease(&world.token("web", 24 * HOUR)).unwrap();
+    world.settle().await;
+    world.ca.set_reachability(Reachability::Disconnected);
+    world.ca.always(Answer::Hang);
+    world.pass(HOUR + Duration::from_secs(1)).await;
+    assert_eq!(served(&lease), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_an_outage_the_earliest_expiry_comes_first_and_no_more_than_16_fly() {
+    let world = World::new();
+    let mut leases = Vec::new();
+    for number in 0..40 {
+        let token = world.token(&format!("w{number}"), 24 * HOUR);
+        leases.push(world.lease_of(&number.to_string(), &token).unwrap());
+        world.pass(Duration::from_secs(1)).await;
+    }
+    world.ca.set_reachability(Reachability::Disconnected);
+    world.ca.always(Answer::Fail(FakeCa::unavailable()));
+    world.pass(HOUR.mul_f64(0.75)).await;
+    let before = world.ca.calls().len();
+    world.ca.always(Answer::Late(Duration::from_secs(1)));
+    world.ca.set_reachability(Reachability::Reachable);
+    world.settle().await;
+    assert_eq!(world.ca.calls().len() - before, 16);
+    world.pass(Duration::from_secs(3)).await;
+    assert!(leases.iter().all(|lease| lease.now().trouble.is_none()), "all are renewed");
+    let order: Vec<_> = world.ca.calls().into_iter().skip(before).map(|call| call.identity).collect();
+    let by_expiry: Vec<_> = (0..40).map(|number| format!("spiffe://td.test/ns/a/sa/w{number}")).collect();
+    assert_eq!(order, by_expiry);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ca_that_is_connected_and_silent_is_found_again_by_a_single_probe() {
+    let world = World::new();
+    world.ca.set_reachability(Reachability::Failing);
+    world.ca.always(Answer::Hang);
+    let leases: Vec<_> = (0..20)
+        .map(|number| world.lease_of(&number.to_string(), &world.token(&format!("w{number}"), HOUR)).unwrap())
+        .collect();
+    world.pass(MINUTE).await;
+    assert!(world.ca.calls().len() <= 13, "one at a time, 5 s each: {}", world.ca.calls().len());
+    world.ca.always(Answer::Honest);
+    world.pass(Duration::from_secs(11)).await;
+    assert!(world.ca.calls().len() > 1);
+    world.ca.set_reachability(Reachability::Reachable);
+    world.settle().await;
+    assert!(leases.iter().all(|lease| served(lease).is_some()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_overloaded_ca_is_left_alone_as_long_as_it_asks() {
+    let world = World::new();
+    world.ca.always(Answer::Fail(FakeCa::overloaded(Duration::from_secs(20))));
+    let lease = world.lease(&world.token("web", HOUR)).unwrap();
+    world.pass(Duration::from_secs(19)).await;
+    assert_eq!(world.ca.calls().len(), 1);
+    world.pass(Duration::from_secs(2)).await;
+    assert_eq!(world.ca.calls().len(), 2);
+    assert_eq!(lease.now().trouble.unwrap().hold(), None);
+}

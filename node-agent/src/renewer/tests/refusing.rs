@@ -1,0 +1,93 @@
+//! What a token that is good for nothing gets, and costs.
+
+use std::time::Duration;
+
+use signet_client::{Reachability, Token, testing::Answer};
+use tonic::Code;
+
+use super::MINUTE;
+use crate::testing::{HOUR, World, served};
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_over_fetches_no_live_key() {
+    let world = World::new();
+    let token = world.token("web", MINUTE);
+    let stream = world.lease(&token).unwrap();
+    world.settle().await;
+    world.pass(MINUTE).await;
+    let withheld = world.lease(&token).unwrap_err();
+    assert_eq!(withheld.why().status().code(), Code::Unauthenticated);
+    assert!(served(&stream).is_some(), "the stream that was there goes on");
+    assert_eq!(world.ca.calls().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_forged_token_never_gets_the_key_of_whom_it_names() {
+    let world = World::new();
+    let genuine = world.lease(&world.token("web", HOUR)).unwrap();
+    world.settle().await;
+    let forged = world.forged_token("web");
+    let lease = world.lease(&forged).unwrap();
+    world.settle().await;
+    assert!(served(&genuine).is_some());
+    assert_eq!(served(&lease), None);
+    assert_eq!(lease.now().trouble.unwrap().why().status().code(), Code::Unauthenticated);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_names_nobody_costs_the_ca_nothing() {
+    let world = World::new();
+    for text in ["garbage", "a.b.c", "eyJhbGciOiJub25lIn0.eyJzdWIiOiJyb290In0."] {
+        let withheld = world.lease(&Token::new(text).unwrap()).unwrap_err();
+        assert_eq!(withheld.why().status().code(), Code::Unauthenticated, "{text}");
+        assert!(withheld.why().status().message().contains("system:serviceaccount"), "{text}");
+    }
+    world.settle().await;
+    assert!(world.ca.calls().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_token_is_remembered_for_a_short_while() {
+    let world = World::new();
+    let forged = world.forged_token("web");
+    let lease = world.lease(&forged).unwrap();
+    world.settle().await;
+    let first = lease.now().trouble.unwrap();
+    assert_eq!(first.hold(), Some(Duration::from_secs(1)));
+    drop(lease);
+    for hold in [2, 4, 8] {
+        assert_eq!(world.lease(&forged).unwrap_err().hold(), Some(Duration::from_secs(hold)));
+    }
+    world.settle().await;
+    assert_eq!(world.ca.calls().len(), 1);
+    world.pass(Duration::from_secs(31)).await;
+    let _lease = world.lease(&forged).unwrap();
+    world.settle().await;
+    assert_eq!(world.ca.calls().len(), 2, "its configuration may have been mended");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_storm_of_garbage_tokens_costs_few_calls_and_others_nothing() {
+    let world = World::holding_at_most(1000);
+    let storm: Vec<_> =
+        (0..300).map(|_| world.lease_of("storm", &world.forged_token("web")).unwrap()).collect();
+    let honest = world.lease_of("honest", &world.token("web", HOUR)).unwrap();
+    world.settle().await;
+    assert!(served(&honest).is_some(), "served while the storm is on");
+    world.pass(MINUTE).await;
+    assert!(world.ca.calls().len() <= 1 + 10 + 20, "{} calls", world.ca.calls().len());
+    assert!(storm.iter().all(|lease| served(lease).is_none()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_left_of_tokens_whose_streams_are_gone_before_their_turn() {
+    let world = World::holding_at_most(1000);
+    world.ca.set_reachability(Reachability::Disconnected);
+    world.ca.always(Answer::Hang);
+    let storm: Vec<_> =
+        (0..300).map(|_| world.lease_of("storm", &world.forged_token("web")).unwrap()).collect();
+    world.settle().await;
+    drop(storm);
+    world.settle().await;
+    assert!(world.cache.len() <= 1, "{} entries beside the one that is being asked for", world.cache.len());
+}
