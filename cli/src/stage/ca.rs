@@ -33,7 +33,12 @@ pub struct CaSettings {
 impl CaSettings {
     /// Certificates that live so long, for the holders of tokens of that issuer.
     pub fn new(leaf_lifetime: Duration, issuer: &TokenIssuer) -> Self {
-        Self { leaf_lifetime, issuer: issuer.url().to_owned(), jwks: issuer.jwks().to_owned() }
+        Self::trusting(leaf_lifetime, issuer.url(), issuer.jwks())
+    }
+
+    /// The same for an issuer that the stage knows nothing of but its name and the file with its keys.
+    pub fn trusting(leaf_lifetime: Duration, issuer: &str, jwks: &Path) -> Self {
+        Self { leaf_lifetime, issuer: issuer.to_owned(), jwks: jwks.to_owned() }
     }
 }
 

@@ -26,12 +26,25 @@ pub struct Program {
     name: String,
     executable: PathBuf,
     arguments: Vec<String>,
+    environment: Vec<(String, PathBuf)>,
 }
 
 impl Program {
     /// `executable` without arguments; its output goes to `<name>.log` in the stage's directory.
     pub fn new(name: impl Into<String>, executable: impl Into<PathBuf>) -> Self {
-        Self { name: name.into(), executable: executable.into(), arguments: Vec::new() }
+        Self {
+            name: name.into(),
+            executable: executable.into(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+        }
+    }
+
+    /// The same with one more variable in its environment, which is otherwise ours.
+    #[must_use]
+    pub fn environment(mut self, name: impl Into<String>, value: impl Into<PathBuf>) -> Self {
+        self.environment.push((name.into(), value.into()));
+        self
     }
 
     /// The same with one more argument.
@@ -59,6 +72,7 @@ impl Process {
         let output = File::options().create(true).append(true).open(&log)?;
         let child = Command::new(&program.executable)
             .args(&program.arguments)
+            .envs(program.environment.iter().map(|(name, value)| (name, value)))
             .current_dir(directory)
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)

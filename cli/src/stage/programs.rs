@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-/// A directory with `signet-ca` and `signet-node-agent` in it, and the Envoy to run.
+/// A directory with our programs in it, and the Envoy to run.
 #[derive(Debug, Clone)]
 pub struct Programs {
     directory: PathBuf,
@@ -32,6 +32,11 @@ impl Programs {
     /// The node agent.
     pub fn node_agent(&self) -> Result<PathBuf> {
         self.ours("signet-node-agent")
+    }
+
+    /// The command line.
+    pub fn signet(&self) -> Result<PathBuf> {
+        self.ours("signet")
     }
 
     /// Envoy.

@@ -40,10 +40,19 @@ impl Admin {
     /// What serves at this moment, one for each TLS context that has a certificate. The configuration dump does not
     /// tell that: it shows what was pushed last, even when Envoy has rejected it.
     pub async fn certificates(self) -> Result<Vec<ServedCertificate>> {
-        let answer = http::get(self.port, "/certs").await?;
-        let contexts: Contexts =
-            serde_json::from_str(&answer.body).context("Envoy's /certs is not understood")?;
-        Ok(contexts.certificates.into_iter().flat_map(|context| context.cert_chain).map(Into::into).collect())
+        Ok(self
+            .contexts()
+            .await?
+            .into_iter()
+            .flat_map(|context| context.cert_chain)
+            .map(Into::into)
+            .collect())
+    }
+
+    /// The serials of the roots that are trusted at this moment, one for each TLS context and root.
+    pub async fn trusted_serials(self) -> Result<Vec<String>> {
+        let roots = self.contexts().await?.into_iter().flat_map(|context| context.ca_cert);
+        Ok(roots.map(|root| root.serial_number).collect())
     }
 
     /// The serial of the certificate that serves for this identity, if there is one.
@@ -60,6 +69,13 @@ impl Admin {
         let value = answer.body.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
         value.map_or(Ok(0), |value| value.parse().with_context(|| format!("{name} is {value:?}")))
     }
+
+    async fn contexts(self) -> Result<Vec<TlsContext>> {
+        let answer = http::get(self.port, "/certs").await?;
+        let contexts: Contexts =
+            serde_json::from_str(&answer.body).context("Envoy's /certs is not understood")?;
+        Ok(contexts.certificates)
+    }
 }
 
 #[derive(Deserialize)]
@@ -70,11 +86,13 @@ struct Contexts {
 #[derive(Deserialize)]
 struct TlsContext {
     #[serde(default)]
-    cert_chain: Vec<Leaf>,
+    ca_cert: Vec<Certificate>,
+    #[serde(default)]
+    cert_chain: Vec<Certificate>,
 }
 
 #[derive(Deserialize)]
-struct Leaf {
+struct Certificate {
     serial_number: String,
     #[serde(default)]
     subject_alt_names: Vec<SubjectAltName>,
@@ -87,8 +105,8 @@ struct SubjectAltName {
     uri: String,
 }
 
-impl From<Leaf> for ServedCertificate {
-    fn from(leaf: Leaf) -> Self {
+impl From<Certificate> for ServedCertificate {
+    fn from(leaf: Certificate) -> Self {
         let identity = leaf.subject_alt_names.into_iter().map(|name| name.uri).find(|uri| !uri.is_empty());
         Self {
             identity: identity.unwrap_or_default(),
