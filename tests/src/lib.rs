@@ -1,0 +1,53 @@
+//! The harness of the tests that run the real programs.
+//!
+//! They run one after the other, each alone on the machine and within a deadline of its own: what they show depends
+//! on real time. `make test` builds the programs that they run.
+
+#![allow(clippy::panic, reason = "a test that fails panics")]
+
+pub mod audit;
+pub mod issuing;
+pub mod openssl;
+pub mod pushed;
+pub mod traffic;
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use signet::stage::Programs;
+use tokio::runtime::Builder;
+use tokio::time::timeout;
+
+/// Held by the test that runs.
+static STAGE_DOOR: Mutex<()> = Mutex::new(());
+
+/// Runs `test` when no other runs, and fails when it fails or is not done within `limit`. What it started is ended
+/// in either case: it is owned by the future that is dropped.
+pub fn alone(limit: Duration, test: impl AsyncFnOnce(&Programs) -> Result<()>) {
+    let _turn = STAGE_DOOR.lock().unwrap_or_else(PoisonError::into_inner);
+    let played = programs().and_then(|programs| {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let played = runtime.block_on(async { timeout(limit, test(&programs)).await });
+        played.unwrap_or_else(|_| Err(anyhow!("not done within {limit:?}")))
+    });
+    if let Err(error) = played {
+        panic!("{error:?}");
+    }
+}
+
+/// Our programs as `make test` builds them, and Envoy as `scripts/envoy` finds or installs it.
+fn programs() -> Result<Programs> {
+    let test = std::env::current_exe()?;
+    // target/debug/deps/real-0123456789abcdef
+    let target = test.ancestors().nth(3).context("the test stands in no target directory")?;
+    let programs = target.join("programs");
+    ensure!(programs.is_dir(), "there is no {}: run `make test` once", programs.display());
+
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the tests stand in no workspace")?;
+    let found = Command::new(root.join("scripts/envoy")).output().context("cannot run scripts/envoy")?;
+    ensure!(found.status.success(), "{}", String::from_utf8_lossy(&found.stderr));
+    Ok(Programs::in_directory(programs, String::from_utf8(found.stdout)?.trim()))
+}
