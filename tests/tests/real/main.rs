@@ -1,0 +1,13 @@
+//! The real programs, real Envoys and real sockets: what the architecture promises, shown where it counts.
+//!
+//! One module an area. Each test has the machine for itself and a deadline; see the harness.
+
+#![cfg(test)]
+
+mod ca_crash;
+mod demo;
+mod handshake;
+mod old_token;
+mod outage;
+mod rotation;
+mod served;

@@ -1,0 +1,67 @@
+//! Something goes away under load and comes back: traffic does not notice, and certificates go on being renewed.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use signet::stage::envoy::SdsVariant;
+use signet::stage::{Mesh, Plan, TokenPath};
+use signet_tests::alone;
+use signet_tests::traffic::Traffic;
+use tokio::time::Instant;
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// How long something is away: short of the 3 s that are left of a certificate at the latest moment of its renewal.
+const AWAY: Duration = Duration::from_millis(1500);
+
+#[test]
+fn the_agent_is_killed_and_started_again() {
+    alone(LIMIT, async |programs| {
+        let mut mesh = Mesh::raise(programs, &PLAN).await?;
+        let mut traffic = Traffic::through(&mesh).await?;
+        mesh.agent.daemon().kill()?;
+        traffic.until(Instant::now() + AWAY).await?;
+        mesh.agent.daemon().start_again(&mesh.stage)?;
+        go_on(traffic).await
+    });
+}
+
+#[test]
+fn the_ca_is_killed_and_started_again() {
+    alone(LIMIT, async |programs| {
+        let mut mesh = Mesh::raise(programs, &PLAN).await?;
+        let mut traffic = Traffic::through(&mesh).await?;
+        mesh.ca.daemon().kill()?;
+        traffic.until(Instant::now() + AWAY).await?;
+        mesh.ca.daemon().start_again(&mesh.stage)?;
+        go_on(traffic).await
+    });
+}
+
+#[test]
+fn a_token_is_replaced_while_it_is_still_good() {
+    alone(LIMIT, async |programs| {
+        let plan = Plan { token_lifetime: Duration::from_secs(600), new_token_every: None, ..PLAN };
+        let mesh = Mesh::raise(programs, &plan).await?;
+        let mut traffic = Traffic::through(&mesh).await?;
+        traffic.until(Instant::now() + AWAY).await?;
+        for workload in [&mesh.workloads.frontend, &mesh.workloads.orders] {
+            workload.renew_token()?;
+        }
+        go_on(traffic).await
+    });
+}
+
+/// Until both certificates have been renewed twice more. One renewal may be what the outage itself caused.
+async fn go_on(mut traffic: Traffic) -> Result<()> {
+    traffic.until_each_has_rotated(2, Duration::from_secs(30)).await?;
+    traffic.must_be_unharmed().await
+}
+
+const PLAN: Plan = Plan {
+    leaf_lifetime: Duration::from_secs(10),
+    token_lifetime: Duration::from_secs(3),
+    new_token_every: Some(Duration::from_secs(1)),
+    frontend_token: TokenPath::Volume,
+    variant: SdsVariant::StateOfTheWorld,
+};
