@@ -17,6 +17,7 @@ struct State {
     process: &'static str,
     /// What is missing, by condition; nothing when it holds.
     conditions: BTreeMap<&'static str, Option<String>>,
+    remarks: BTreeMap<&'static str, String>,
     notices: Vec<String>,
 }
 
@@ -30,7 +31,12 @@ pub struct Condition {
 impl Readiness {
     /// Of a process by its name and version.
     pub fn of(process: &'static str) -> Self {
-        Self(Arc::new(Mutex::new(State { process, conditions: BTreeMap::new(), notices: Vec::new() })))
+        Self(Arc::new(Mutex::new(State {
+            process,
+            conditions: BTreeMap::new(),
+            remarks: BTreeMap::new(),
+            notices: Vec::new(),
+        })))
     }
 
     /// Adds a condition that does not hold yet, because of `missing`.
@@ -38,6 +44,12 @@ impl Readiness {
         let condition = Condition { name, readiness: self.clone() };
         condition.not_ready(missing);
         condition
+    }
+
+    /// Says how something is that the process can do without for a while. A later remark on it takes the place
+    /// of this one.
+    pub fn remark(&self, subject: &'static str, remark: impl Into<String>) {
+        self.state().remarks.insert(subject, remark.into());
     }
 
     /// Adds a notice that stands as long as the process does, such as that it runs for development only.
@@ -67,7 +79,7 @@ impl Condition {
     }
 }
 
-/// The process and whether it is ready, then a line for each condition and each notice.
+/// The process and whether it is ready, then a line for each condition, each remark and each notice.
 impl fmt::Display for Readiness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.state();
@@ -75,6 +87,9 @@ impl fmt::Display for Readiness {
         writeln!(f, "{}: {ready}", state.process)?;
         for (name, missing) in &state.conditions {
             writeln!(f, "{name}: {}", missing.as_deref().unwrap_or("ready"))?;
+        }
+        for (subject, remark) in &state.remarks {
+            writeln!(f, "{subject}: {remark}")?;
         }
         state.notices.iter().try_for_each(|notice| writeln!(f, "notice: {notice}"))
     }
@@ -109,5 +124,15 @@ mod tests {
         let expected = "signet-ca 0.1.0: not ready\naudit: the disk is full: make room\nauthority: ready\n\
                         notice: development tokens are accepted\n";
         assert_eq!(readiness.to_string(), expected);
+    }
+
+    #[test]
+    fn a_remark_is_shown_and_changes_nothing() {
+        let readiness = Readiness::of("t");
+        readiness.remark("ca", "no connection");
+        assert_eq!(readiness.to_string(), "t: ready\nca: no connection\n");
+
+        readiness.remark("ca", "reachable");
+        assert_eq!(readiness.to_string(), "t: ready\nca: reachable\n");
     }
 }
