@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
-use signet_client::{CaClient, IstioCa};
+use signet_client::{CaClient, IstioCa, Reachability};
 use signet_identity::Clock;
 use signet_runtime::{
     cores::Cores,
@@ -11,7 +11,10 @@ use signet_runtime::{
     operations::{self, Readiness},
     telemetry,
 };
-use tokio::net::{TcpListener, UnixListener};
+use tokio::{
+    net::{TcpListener, UnixListener},
+    sync::watch,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -59,6 +62,7 @@ impl Process {
             lifetime: config.certificate.lifetime,
             most_svids: config.limits.streams.node,
         };
+        tasks.spawn(stop.clone().run_until_cancelled_owned(show_ca(ca.reachability(), readiness.clone())));
         let (cache, renewer) = Renewer::new(terms, ca, clock);
         tasks.spawn(renewer.run(stop.clone()));
 
@@ -112,6 +116,16 @@ fn bind_all(sockets: Vec<SocketConfig>) -> Result<Vec<(SocketConfig, UnixListene
 
 async fn serve(server: Server, socket: SocketConfig, listener: UnixListener, stop: CancellationToken) {
     server.serve_unix(listener, |peer| socket.admits(peer.uid()), stop).await;
+}
+
+/// A remark and no condition: without the CA, streams are held and certificates serve to their end.
+async fn show_ca(mut reachability: watch::Receiver<Reachability>, readiness: Readiness) {
+    loop {
+        readiness.remark("ca", reachability.borrow_and_update().to_string());
+        if reachability.changed().await.is_err() {
+            return;
+        }
+    }
 }
 
 async fn bind_operations(address: SocketAddr) -> Result<TcpListener> {

@@ -101,7 +101,9 @@ async fn streams_are_held_while_there_is_no_ca_and_end_at_once_when_the_agent_st
     let client = SdsClient::connect(&agent.socket()).await.unwrap();
     let mut stream = client.stream(&["default"], &[credential()]).await.unwrap();
     assert!(timeout(A_WHILE, stream.next()).await.is_err(), "held: neither answered nor failed");
-    assert!(agent.get("/readyz").await.starts_with("HTTP/1.1 200"), "held streams are served streams");
+    let ready = agent.get("/readyz").await;
+    assert!(ready.starts_with("HTTP/1.1 200"), "held streams are served streams: {ready}");
+    assert!(ready.contains("\nca: no connection"), "{ready}");
 
     agent.stop.cancel();
     assert!(timeout(SOON, stream.next()).await.unwrap().unwrap().is_none(), "ended with OK");

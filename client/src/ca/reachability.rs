@@ -1,5 +1,7 @@
 //! Whether the CA can be had, as the last event told.
 
+use std::fmt;
+
 /// The last that was heard of the CA.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reachability {
@@ -11,6 +13,18 @@ pub enum Reachability {
     Disconnected,
     /// Connected, but the last call got no answer, or one that says the CA can sign nothing at present.
     Failing,
+}
+
+/// As an operator reads it.
+impl fmt::Display for Reachability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unknown => "not known yet",
+            Self::Reachable => "reachable",
+            Self::Disconnected => "no connection; the log says why",
+            Self::Failing => "connected, and without an answer to the last request",
+        })
+    }
 }
 
 /// What happened to a connection or on it.
