@@ -5,15 +5,27 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use prost::Message;
 use prost_types::Any;
-use signet_proto::envoy::service::{
-    discovery::v3::Resource,
-    secret::v3::secret_discovery_service_server::{SecretDiscoveryService, SecretDiscoveryServiceServer},
+use signet_proto::{
+    SECRET_TYPE_URL,
+    envoy::{
+        extensions::transport_sockets::tls::v3::Secret,
+        service::{
+            discovery::v3::{
+                DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse, Resource,
+            },
+            secret::v3::secret_discovery_service_server::{
+                SecretDiscoveryService, SecretDiscoveryServiceServer,
+            },
+        },
+    },
+    google::rpc,
 };
 use tempfile::TempDir;
 use tokio::net::UnixListener;
 use tokio_stream::{Stream, StreamExt, wrappers::UnixListenerStream};
-use tonic::{Response, async_trait, transport::Server};
+use tonic::{Response, Streaming, async_trait, transport::Server};
 
 use super::*;
 
