@@ -46,13 +46,16 @@ struct Outage {
 pub(super) async fn play(mesh: &mut Mesh, report: &mut Report<Stdout>) -> Result<()> {
     report
         .promise(&format!("Certificates rotate under load, and no request fails ({} s)", LASTS.as_secs()))?;
+    let recalls_before = recalls(mesh).await?;
     let mut minute = Minute::begin(mesh, report).await?;
     minute.watch_until(STOP).await?;
     let outage = minute.stop_the_ca(&mut mesh.ca, &mesh.stage).await?;
     minute.watch_until(LASTS).await?;
     let (tally, rotations) = minute.end().await;
+    let recalls = recalls(mesh).await? - recalls_before;
 
-    report.shown(anyhow::Ok(traffic_is_unharmed(&tally, &rotations)))?;
+    report.shown(anyhow::Ok(traffic_is_unharmed(&tally)))?;
+    report.shown(anyhow::Ok(certificates_rotated(&rotations, recalls)))?;
     report.promise("The CA stops, and traffic goes on")?;
     report.shown(anyhow::Ok(outage_is_invisible(&outage, &rotations)))?;
     Ok(())
@@ -119,21 +122,36 @@ impl<'r> Minute<'r> {
     }
 }
 
-fn traffic_is_unharmed(tally: &Tally, rotations: &[Rotations]) -> Vec<Proof> {
+/// How often the agent has closed streams because their token was dead and a renewal due.
+async fn recalls(mesh: &mut Mesh) -> Result<f64> {
+    mesh.agent.daemon().metric("signet_agent_recalls_total").await
+}
+
+fn traffic_is_unharmed(tally: &Tally) -> Vec<Proof> {
     let Tally { requests, failures, slowest, .. } = tally;
-    let mut traffic = Proof::new(
-        *requests > 0 && *failures == 0,
-        format!("{requests} requests, {failures} failed; the slowest took {} ms", slowest.as_millis()),
-    );
-    if let Some(failure) = &tally.first_failure {
-        traffic = traffic.evidence(format!("first failure: {failure}"));
-    }
+    let statement =
+        format!("{requests} requests, {failures} failed; the slowest took {} ms", slowest.as_millis());
+    let proof = Proof::new(*requests > 0 && *failures == 0, statement);
+    vec![match &tally.first_failure {
+        Some(failure) => proof.evidence(format!("the first failure: {failure}")),
+        None => proof,
+    }]
+}
+
+fn certificates_rotated(rotations: &[Rotations], recalls: f64) -> Vec<Proof> {
     let rotated = rotations.iter().map(|one| {
         let count = one.count();
         let statement = format!("the certificate of {} was renewed {count} times", one.workload);
         Proof::new(count >= LEAST_ROTATIONS, statement)
     });
-    std::iter::once(traffic).chain(rotated).collect()
+    let all = rotations.iter().map(Rotations::count).sum::<usize>();
+    let by_recall = Proof::new(
+        recalls >= all as f64,
+        format!(
+            "each time its token was dead, the agent closed the stream, and Envoy came back with a fresh one ({recalls} in all)"
+        ),
+    );
+    rotated.chain([by_recall]).collect()
 }
 
 fn outage_is_invisible(outage: &Outage, rotations: &[Rotations]) -> Vec<Proof> {
