@@ -1,42 +1,44 @@
 //! A workload that asks the CA for certificates by itself, without a node agent.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use signet::stage::{Ca, TokenIssuer, trust_domain};
-use signet_client::{CaClient, IstioCa, Token};
-use signet_identity::{CertificateRequest, Clock, Expected, PrivateKey, SpiffeId, X509Svid};
+use signet_client::{CaClient, CaError, Issued, IstioCa, Token};
+use signet_identity::{CertificateRequest, Clock, Expected, PrivateKey, SpiffeId, SvidError, X509Svid};
 use signet_runtime::SystemClock;
 
 /// Long enough for any test.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(600);
 
-/// A workload before a CA.
-#[derive(Debug, Clone)]
+/// A workload before a CA, with one key and one CSR for it, so that asking costs next to nothing.
+#[derive(Debug)]
 pub struct Requester {
-    ca: Arc<IstioCa>,
+    ca: IstioCa,
     token: Token,
     identity: SpiffeId,
+    key: PrivateKey,
+    csr: String,
 }
 
 impl Requester {
     /// The service account `shop/frontend`.
     pub fn before(ca: &Ca, issuer: &TokenIssuer) -> Result<Self> {
-        Ok(Self {
-            ca: Arc::new(IstioCa::new(ca.endpoint()?)?),
-            token: Token::new(&issuer.mint("frontend", TOKEN_LIFETIME)?)?,
-            identity: SpiffeId::workload(&trust_domain()?, "shop", "frontend")?,
-        })
+        let identity = SpiffeId::workload(&trust_domain()?, "shop", "frontend")?;
+        let key = PrivateKey::generate()?;
+        let csr = CertificateRequest::pem(&key, &identity)?;
+        let token = Token::new(&issuer.mint("frontend", TOKEN_LIFETIME)?)?;
+        Ok(Self { ca: IstioCa::new(ca.endpoint()?)?, token, identity, key, csr })
     }
 
-    /// A certificate for a new key, verified in full under the bundle that came with it.
-    pub async fn request(&self) -> Result<X509Svid> {
-        let key = PrivateKey::generate()?;
-        let csr = CertificateRequest::pem(&key, &self.identity)?;
-        let issued = self.ca.issue(&self.token, &csr, None).await?;
-        let expected = Expected { identity: &self.identity, public_key: key.public_key() };
+    /// Asks for a certificate.
+    pub async fn ask(&self) -> Result<Issued, CaError> {
+        self.ca.issue(&self.token, &self.csr, None).await
+    }
+
+    /// Verifies an answer in full, under the bundle that came with it.
+    pub fn verify(&self, issued: Issued) -> Result<X509Svid, SvidError> {
+        let expected = Expected { identity: &self.identity, public_key: self.key.public_key() };
         X509Svid::verify(issued.chain, expected, &issued.bundle, SystemClock.now())
-            .context("it does not verify")
     }
 }
