@@ -1,4 +1,5 @@
-//! The rules of the workspace that no compiler knows: which crate may name which. Reads the manifests; runs nothing.
+//! The rules of the workspace that no compiler knows: which crate may name which, and that the map of the code
+//! points at places that exist. Reads the manifests and `ARCHITECTURE.md`; runs nothing.
 
 #![cfg(test)]
 
@@ -61,6 +62,33 @@ fn every_crate_takes_its_lints_from_the_workspace() {
     }
 }
 
+#[test]
+fn the_paths_named_in_the_architecture_exist() {
+    let document = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let named: BTreeSet<_> = code_spans(&document).filter(|span| looks_like_a_path(span)).collect();
+    assert!(!named.is_empty(), "ARCHITECTURE.md names no path at all");
+    let missing: Vec<_> = named.into_iter().filter(|path| !root().join(path).exists()).collect();
+    assert!(missing.is_empty(), "ARCHITECTURE.md names paths that do not exist: {missing:?}");
+}
+
+#[test]
+fn a_path_is_told_from_other_code() {
+    for (span, is_path) in [
+        ("ca/src/main.rs", true),
+        ("identity/", true),
+        ("no-such-crate/src/lib.rs", true),
+        ("main.rs", false),
+        (".ci/run", true),
+        ("spiffe://cluster.local/ns/a/sa/b", false),
+        ("/run/signet/agent.sock", false),
+        ("{ca, cli}/src", false),
+        ("signet_identity::approve", false),
+        ("application/grpc", false),
+    ] {
+        assert_eq!(looks_like_a_path(span), is_path, "{span}");
+    }
+}
+
 /// What this test needs of a `Cargo.toml`.
 struct Manifest {
     name: String,
@@ -101,4 +129,19 @@ fn read(manifest: &Path) -> toml::Value {
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// What stands between single back quotes, outside of fenced blocks.
+fn code_spans(markdown: &str) -> impl Iterator<Item = &str> {
+    let prose = markdown.split("```").step_by(2);
+    prose.flat_map(|text| text.split('`').skip(1).step_by(2))
+}
+
+/// A path from the root of the repository: its first folder stands there, or it ends like a file of ours, so that a
+/// misspelt first folder is noticed too. A file name alone (`main.rs`) says nothing about where it is.
+fn looks_like_a_path(span: &str) -> bool {
+    let plain = span.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c));
+    let ends_like_a_file = [".rs", ".md", ".toml", ".proto"].iter().any(|ending| span.ends_with(ending));
+    let first_folder = span.split_once('/').map(|(first, _)| first).filter(|first| !first.is_empty());
+    plain && first_folder.is_some_and(|first| ends_like_a_file || root().join(first).exists())
 }
