@@ -158,10 +158,13 @@ impl Drop for Leader {
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::mpsc::Receiver, time::SystemTime};
+    use std::{
+        sync::mpsc::Receiver,
+        time::{Duration, SystemTime},
+    };
 
     use signet_identity::ManualClock;
-    use tokio::task::JoinSet;
+    use tokio::{task::JoinSet, time::timeout};
 
     use super::*;
 
@@ -208,14 +211,14 @@ mod tests {
         assert_eq!(records.join_all().await.iter().filter(|result| result.is_err()).count(), 3);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn one_record_more_than_may_wait_is_refused_at_once_and_room_comes_back() {
         let (group, commits) = group(2);
         let waiting = recording(&group, 2);
         settle().await;
 
-        let refused = group.record(&RECORD).await.unwrap_err();
-        assert!(matches!(refused, AuditUnavailable::Overloaded { max_waiting: 2 }), "{refused}");
+        let refused = timeout(Duration::from_secs(1), group.record(&RECORD)).await.expect("it waits");
+        assert!(matches!(refused, Err(AuditUnavailable::Overloaded { max_waiting: 2 })), "{refused:?}");
 
         commits.try_recv().unwrap().done.send(Ok(())).unwrap();
         waiting.join_all().await;
@@ -249,8 +252,8 @@ mod tests {
 
         drop(leading);
 
-        let outcome = following.block_on(follower.wait()).clone();
-        assert!(matches!(outcome, Err(AuditUnavailable::Closed)), "{outcome:?}");
+        let told = following.block_on(async { timeout(Duration::from_secs(30), follower.wait()).await });
+        assert!(matches!(told, Ok(Err(AuditUnavailable::Closed))), "{told:?}");
         assert_eq!(group.shared.pending().waiting, 0);
     }
 }
