@@ -1,0 +1,95 @@
+//! The real processes, built for release, and what they have used.
+
+use std::{fs, time::Duration};
+
+use anyhow::{Context, Result};
+use rustix::thread::{CpuSet, sched_setaffinity};
+use signet::stage::{Ca, CaSettings, NodeAgent, Programs, Stage};
+
+use crate::rsa_issuer::{ISSUER, RsaIssuer};
+
+/// Who runs where.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Core {
+    Servers = 0,
+    Load = 1,
+}
+
+/// Moves this thread, and what it starts from now on, to a core.
+pub(crate) fn pin(core: Core) -> Result<()> {
+    let mut cores = CpuSet::new();
+    cores.set(core as usize);
+    sched_setaffinity(None, &cores).context("cannot choose a core: the bench needs two")
+}
+
+/// A CA and an agent before it, idle.
+pub(crate) struct Running {
+    _stage: Stage,
+    pub(crate) ca: Watched<Ca>,
+    pub(crate) agent: Watched<NodeAgent>,
+}
+
+/// A process and its number in `/proc`.
+pub(crate) struct Watched<T> {
+    pub(crate) process: T,
+    id: u32,
+}
+
+impl Running {
+    /// Started and ready, on the core of this thread.
+    pub(crate) async fn start(issuer: &RsaIssuer) -> Result<Self> {
+        let stage = Stage::set()?;
+        let programs = Programs::beside_this_one("no Envoy is started")?;
+        let jwks = stage.write("jwks.json", &issuer.jwks().to_string())?;
+        let settings = CaSettings::trusting(LEAF_LIFETIME, ISSUER, &jwks);
+        let mut ca = Ca::start(&stage, &programs, &settings)?;
+        ca.daemon().ready(READY).await?;
+        let mut agent = NodeAgent::start(&stage, &programs, &ca.endpoint()?)?;
+        agent.daemon().ready(READY).await?;
+        tokio::time::sleep(SETTLE).await;
+        let (ca_id, agent_id) = (ca.daemon().process().id(), agent.daemon().process().id());
+        Ok(Self {
+            _stage: stage,
+            ca: Watched { process: ca, id: ca_id },
+            agent: Watched { process: agent, id: agent_id },
+        })
+    }
+
+    pub(crate) async fn stop(&mut self) -> Result<()> {
+        self.agent.process.daemon().stop(READY).await?;
+        self.ca.process.daemon().stop(READY).await?;
+        Ok(())
+    }
+}
+
+impl<T> Watched<T> {
+    /// CPU time of all its threads so far, user and system.
+    pub(crate) fn cpu(&self) -> Result<Duration> {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.id))?;
+        let nanoseconds = threads.map(|thread| {
+            let text = fs::read_to_string(thread?.path().join("schedstat"))?;
+            let first = text.split(' ').next().and_then(|number| number.parse::<u64>().ok());
+            first.context("schedstat of another shape")
+        });
+        Ok(Duration::from_nanos(nanoseconds.sum::<Result<u64>>()?))
+    }
+
+    /// Resident memory now, once a second for three seconds.
+    pub(crate) fn resident_mb(&self) -> Result<Vec<f64>> {
+        (0..3)
+            .map(|_| {
+                std::thread::sleep(SETTLE);
+                let text = fs::read_to_string(format!("/proc/{}/status", self.id))?;
+                let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+                let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
+                Ok(kib / 1024.0)
+            })
+            .collect()
+    }
+}
+
+/// The default of the CA.
+const LEAF_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+const READY: Duration = Duration::from_secs(10);
+/// For start-up work to come to rest.
+const SETTLE: Duration = Duration::from_secs(1);
