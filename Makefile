@@ -19,4 +19,5 @@ test: ## Run every test, also those against real Envoys
 	@scripts/test
 
 bench: ## Measure issuance and SDS, and write target/bench/latest.json
-	@cargo run --release -p signet-bench
+	@cargo build --quiet --release $(programs)
+	@cargo run --quiet --release -p signet-tests --bin signet-bench
