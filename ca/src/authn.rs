@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use signet_identity::{
     Caller, Clock, TrustDomain,
-    jwt::{self, JwtError},
+    jwt::{JwtError, Presented},
 };
 
 use self::{
@@ -29,7 +29,7 @@ pub use self::{
 use crate::metrics::Metrics;
 
 /// Tokens that are remembered as verified.
-const CACHED_TOKENS: u64 = 10_000;
+const CACHED_TOKENS: usize = 10_000;
 
 /// All ways in which a caller may prove itself.
 pub struct Authentication {
@@ -127,10 +127,10 @@ impl Authentication {
     }
 
     async fn prove(&self, token: &str) -> Result<Proven, AuthnError> {
-        let unverified = jwt::peek(token).map_err(AuthnError::Unreadable)?;
-        let issuer = unverified.issuer.as_deref().unwrap_or_default();
+        let token = Presented::read(token).map_err(AuthnError::Unreadable)?;
+        let issuer = token.claimed_issuer().unwrap_or_default();
         for authenticator in &self.issuers {
-            match authenticator.authenticate(token, issuer, &*self.clock).await {
+            match authenticator.authenticate(&token, &*self.clock).await {
                 Verdict::NotMine => {}
                 Verdict::Authenticated(proven) => return Ok(proven),
                 Verdict::Refused(source) => {
@@ -141,7 +141,7 @@ impl Authentication {
                 }
             }
         }
-        Err(AuthnError::UnknownIssuer { issuer: unverified.issuer })
+        Err(AuthnError::UnknownIssuer { issuer: token.claimed_issuer().map(str::to_owned) })
     }
 }
 

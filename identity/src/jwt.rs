@@ -68,21 +68,50 @@ impl VerifiedToken {
     }
 }
 
-/// Proves `token`: signed by a key of `keys`, by an algorithm of that key; then `exp`, `nbf`, `iss`, `aud`
-/// and `sub` are present and right at `now`.
+/// A token taken apart, once. What it says is proven by nobody until [`Self::verify`]; what it says before
+/// that is enough to find out which issuer's keys to ask, and never enough to grant anything.
+pub struct Presented<'a> {
+    jws: Jws<'a>,
+    claims: Claims,
+}
+
+impl<'a> Presented<'a> {
+    /// Reads a token of at most [`MAX_TOKEN_BYTES`] without verifying anything.
+    pub fn read(token: &'a str) -> Result<Self, JwtError> {
+        let jws = Jws::parse(token)?;
+        let claims = Claims::parse(&jws.payload()?)?;
+        Ok(Self { jws, claims })
+    }
+
+    /// `iss`, as claimed.
+    pub fn claimed_issuer(&self) -> Option<&str> {
+        self.claims.iss.as_deref()
+    }
+
+    /// Proves it: signed by a key of `keys`, by an algorithm of that key; then `exp`, `nbf`, `iss`, `aud` and
+    /// `sub` are present and right at `now`.
+    pub fn verify(
+        &self,
+        keys: &Jwks,
+        rules: &TokenRules,
+        now: SystemTime,
+    ) -> Result<VerifiedToken, JwtError> {
+        keys.verify(&self.jws)?;
+        self.claims.check(rules, now)
+    }
+}
+
+/// Proves `token`; see [`Presented::verify`].
 pub fn verify(
     token: &str,
     keys: &Jwks,
     rules: &TokenRules,
     now: SystemTime,
 ) -> Result<VerifiedToken, JwtError> {
-    let jws = Jws::parse(token)?;
-    keys.verify(&jws)?;
-    Claims::parse(&jws.payload()?)?.check(rules, now)
+    Presented::read(token)?.verify(keys, rules, now)
 }
 
-/// What a token says of itself, proven by nobody: enough to find out which issuer's keys to ask, or when to
-/// stop presenting it. Never enough to grant anything.
+/// What a token says of itself, proven by nobody: for its holder, to know when to stop presenting it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unverified {
     /// `iss`.
@@ -97,13 +126,11 @@ pub struct Unverified {
 
 /// Reads a token without verifying anything.
 pub fn peek(token: &str) -> Result<Unverified, JwtError> {
-    let jws = Jws::parse(token)?;
-    let payload = jws.payload()?;
-    let claims = Claims::parse(&payload)?;
+    let Presented { jws, claims } = Presented::read(token)?;
     Ok(Unverified {
         expires_at: claims.expires_at()?,
-        issuer: claims.iss.map(Into::into),
-        subject: claims.sub.map(Into::into),
+        issuer: claims.iss,
+        subject: claims.sub,
         key_id: jws.key_id().map(str::to_owned),
     })
 }

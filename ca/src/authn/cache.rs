@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use moka::sync::Cache;
+use quick_cache::sync::Cache;
 use signet_identity::Caller;
 
 /// Longest time a verified token is remembered: a token that its issuer revokes is dead here after that.
@@ -27,7 +27,7 @@ pub(super) struct Proven {
 }
 
 /// A bounded memory of proofs, shared by all cores.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct VerifiedTokens(Cache<Digest, Entry>);
 
 #[derive(Debug, Clone)]
@@ -37,10 +37,10 @@ struct Entry {
 }
 
 impl VerifiedTokens {
-    /// Remembers at most `capacity` tokens; which one gives way is the cache's to say (TinyLFU).
-    pub(super) fn new(capacity: u64) -> Self {
-        // `time_to_live` frees memory. Whether an entry is still good is decided by `until`, against `Clock`.
-        Self(Cache::builder().max_capacity(capacity).time_to_live(MAX_AGE).build())
+    /// Remembers at most `capacity` tokens; which one gives way is the cache's to say (S3-FIFO). What is over
+    /// takes its place until then: whether an entry is still good is decided by `until`, against `Clock`.
+    pub(super) fn new(capacity: usize) -> Self {
+        Self(Cache::new(capacity))
     }
 
     /// What these credentials proved, unless that is over by `now`.
@@ -57,8 +57,7 @@ impl VerifiedTokens {
     }
 
     #[cfg(test)]
-    pub(super) fn len(&self) -> u64 {
-        self.0.run_pending_tasks();
-        self.0.entry_count()
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
     }
 }

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use signet_identity::{
     Caller, Clock, NotAServiceAccount, TrustDomain,
-    jwt::{self, JwtError, TokenRules, VerifiedToken},
+    jwt::{JwtError, Presented, TokenRules, VerifiedToken},
 };
 
 use self::keys::Keys;
@@ -74,10 +74,9 @@ impl OidcIssuer {
         Self { place, rules: TokenRules { issuer, audiences, leeway }, trust_domain, keys }
     }
 
-    /// Judges a token whose unverified `iss` is `issuer`. Asks for fresh keys once if it needs one that is not
-    /// held.
-    pub(super) async fn authenticate(&self, token: &str, issuer: &str, clock: &dyn Clock) -> Verdict {
-        if issuer != self.rules.issuer {
+    /// Judges a token that claims to be this issuer's. Asks for fresh keys once if it needs one that is not held.
+    pub(super) async fn authenticate(&self, token: &Presented<'_>, clock: &dyn Clock) -> Verdict {
+        if token.claimed_issuer() != Some(&*self.rules.issuer) {
             return Verdict::NotMine;
         }
         match self.verify(token, clock) {
@@ -103,9 +102,13 @@ impl OidcIssuer {
     }
 
     /// `None` while no keys are held.
-    fn verify(&self, token: &str, clock: &dyn Clock) -> Option<Result<(VerifiedToken, u64), JwtError>> {
+    fn verify(
+        &self,
+        token: &Presented<'_>,
+        clock: &dyn Clock,
+    ) -> Option<Result<(VerifiedToken, u64), JwtError>> {
         let keys = self.keys.held()?;
-        let verified = jwt::verify(token, &keys.jwks, &self.rules, clock.now());
+        let verified = token.verify(&keys.jwks, &self.rules, clock.now());
         Some(verified.map(|verified| (verified, keys.generation)))
     }
 

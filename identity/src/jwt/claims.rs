@@ -1,14 +1,16 @@
 //! The claims of a token, and the rules they are held to.
 
-use std::borrow::Cow;
+use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Deserialize;
+use serde::de::{Deserializer, SeqAccess, Visitor};
 
 use super::{JwtError, TokenRules, VerifiedToken};
 
 /// What a Kubernetes API server says about the bearer in `kubernetes.io`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "KubernetesWire")]
 pub struct KubernetesClaims {
     /// The namespace of the service account.
     pub namespace: String,
@@ -31,20 +33,18 @@ pub struct Pod {
 
 /// A payload as it is written. Unknown claims are ignored (RFC 7519 §4).
 #[derive(Deserialize)]
-pub(super) struct Claims<'a> {
-    #[serde(borrow)]
-    pub(super) iss: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    pub(super) sub: Option<Cow<'a, str>>,
+pub(super) struct Claims {
+    pub(super) iss: Option<String>,
+    pub(super) sub: Option<String>,
     aud: Option<Audience>,
     exp: Option<f64>,
     nbf: Option<f64>,
     #[serde(rename = "kubernetes.io")]
-    kubernetes: Option<KubernetesWire>,
+    kubernetes: Option<KubernetesClaims>,
 }
 
-impl<'a> Claims<'a> {
-    pub(super) fn parse(payload: &'a [u8]) -> Result<Self, JwtError> {
+impl Claims {
+    pub(super) fn parse(payload: &[u8]) -> Result<Self, JwtError> {
         serde_json::from_slice(payload).map_err(|_| JwtError::Malformed("payload"))
     }
 
@@ -53,51 +53,67 @@ impl<'a> Claims<'a> {
     }
 
     /// Every claim that must be there is there, and right.
-    pub(super) fn check(self, rules: &TokenRules, now: SystemTime) -> Result<VerifiedToken, JwtError> {
+    pub(super) fn check(&self, rules: &TokenRules, now: SystemTime) -> Result<VerifiedToken, JwtError> {
         let expires_at = self.expires_at()?.ok_or(JwtError::MissingClaim("exp"))?;
         let not_before = time(self.nbf.ok_or(JwtError::MissingClaim("nbf"))?, "nbf")?;
-        let issuer = self.iss.ok_or(JwtError::MissingClaim("iss"))?;
-        let audiences = self.aud.ok_or(JwtError::MissingClaim("aud"))?.into_vec();
-        let subject = self.sub.ok_or(JwtError::MissingClaim("sub"))?;
+        let issuer = self.iss.as_ref().ok_or(JwtError::MissingClaim("iss"))?;
+        let Audience(audiences) = self.aud.as_ref().ok_or(JwtError::MissingClaim("aud"))?;
+        let subject = self.sub.as_ref().ok_or(JwtError::MissingClaim("sub"))?;
         if later(expires_at, rules.leeway)? <= now {
             return Err(JwtError::Expired);
         }
         if not_before > later(now, rules.leeway)? {
             return Err(JwtError::NotYetValid);
         }
-        if issuer != rules.issuer {
-            return Err(JwtError::WrongIssuer { found: issuer.into(), wanted: rules.issuer.clone() });
+        if *issuer != rules.issuer {
+            return Err(JwtError::WrongIssuer { found: issuer.clone(), wanted: rules.issuer.clone() });
         }
         if !audiences.iter().any(|audience| rules.audiences.contains(audience)) {
-            return Err(JwtError::WrongAudience { found: audiences, wanted: rules.audiences.clone() });
+            let (found, wanted) = (audiences.clone(), rules.audiences.clone());
+            return Err(JwtError::WrongAudience { found, wanted });
         }
         if subject.is_empty() {
             return Err(JwtError::EmptySubject);
         }
         Ok(VerifiedToken {
-            issuer: issuer.into(),
-            subject: subject.into(),
-            audiences,
+            issuer: issuer.clone(),
+            subject: subject.clone(),
+            audiences: audiences.clone(),
             expires_at,
-            kubernetes: self.kubernetes.map(KubernetesClaims::from),
+            kubernetes: self.kubernetes.clone(),
         })
     }
 }
 
-/// `aud` is a string or a list of them (RFC 7519 §4.1.3).
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Audience {
-    One(String),
-    Many(Vec<String>),
+/// `aud`: a string or a list of them (RFC 7519 §4.1.3). Read by hand: an untagged enum would be read into a
+/// buffer first, for every token.
+struct Audience(Vec<String>);
+
+impl<'de> Deserialize<'de> for Audience {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AudienceVisitor)
+    }
 }
 
-impl Audience {
-    fn into_vec(self) -> Vec<String> {
-        match self {
-            Self::One(audience) => vec![audience],
-            Self::Many(audiences) => audiences,
+struct AudienceVisitor;
+
+impl<'de> Visitor<'de> for AudienceVisitor {
+    type Value = Audience;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a string or a list of strings")
+    }
+
+    fn visit_str<E>(self, audience: &str) -> Result<Audience, E> {
+        Ok(Audience(vec![audience.to_owned()]))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Audience, A::Error> {
+        let mut audiences = Vec::new();
+        while let Some(audience) = list.next_element()? {
+            audiences.push(audience);
         }
+        Ok(Audience(audiences))
     }
 }
 
