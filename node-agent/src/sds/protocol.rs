@@ -68,10 +68,10 @@ impl Protocol for StateOfTheWorld {
     ) -> Result<Option<Rejection>, RequestFault> {
         RequestFault::check_type_url(&request.type_url)?;
         let names = parse_all(&request.resource_names, trust_domain)?;
-        if subscription.hear(&request.response_nonce) == Heard::Stale {
-            return Ok(None);
+        if subscription.hear(&request.response_nonce) == Heard::Current {
+            subscription.replace(names);
         }
-        subscription.replace(names);
+        // What a stale request wants is out of date; that a response was rejected is not.
         Ok(Rejection::of(subscription, &request.response_nonce, request.error_detail))
     }
 
@@ -105,6 +105,7 @@ impl Protocol for Delta {
         trust_domain: &TrustDomain,
     ) -> Result<Option<Rejection>, RequestFault> {
         RequestFault::check_type_url(&request.type_url)?;
+        check_count(request.resource_names_unsubscribe.len())?;
         for name in &request.resource_names_unsubscribe {
             subscription.unsubscribe(name);
         }

@@ -220,7 +220,7 @@ fn refuse(fault: RequestFault) -> Status {
 }
 
 /// A proxy sends two requests a response; whoever sends more at once waits for the others' turn.
-const MOST_REQUESTS_AT_ONCE: usize = 16;
+const MOST_REQUESTS_AT_ONCE: usize = 4;
 
 #[cfg(test)]
 mod tests;

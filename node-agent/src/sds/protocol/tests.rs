@@ -168,9 +168,24 @@ fn a_stale_nonce_changes_nothing() {
     let old = stream.ask::<Sotw>(first(&["default"])).unwrap();
     stream.svid.set(Some("leaf 2"));
     let new = stream.push::<Sotw>().unwrap();
-    assert_eq!(stream.ask::<Sotw>(nack(&old, &["default", "ROOTCA"])), None);
+    assert_eq!(stream.ask::<Sotw>(ack(&old, &["default", "ROOTCA"])), None);
     assert_eq!(stream.ask::<Sotw>(first(&["ROOTCA"])), None, "an empty nonce is stale too");
     assert_eq!(named(&stream.ask::<Sotw>(ack(&new, &["default", "ROOTCA"])).unwrap().resources).len(), 2);
+}
+
+#[test]
+fn a_stale_rejection_of_ours_is_heard_once_and_changes_no_names() {
+    let mut stream = Stream::new(1);
+    let old = stream.ask::<Sotw>(first(&["default"])).unwrap();
+    stream.svid.set(Some("leaf 2"));
+    stream.push::<Sotw>().unwrap();
+    for (name, nonce, heard) in
+        [("another's", "x-1", false), ("ours", &*old.nonce, true), ("again", &*old.nonce, false)]
+    {
+        let nack = DiscoveryRequest { response_nonce: nonce.to_owned(), ..nack(&old, &["ROOTCA"]) };
+        assert_eq!(stream.receive::<Sotw>(nack).unwrap().is_some(), heard, "{name}");
+        assert_eq!(stream.push::<Sotw>(), None, "{name}");
+    }
 }
 
 #[test]
@@ -260,7 +275,10 @@ fn ten_thousand_names_are_refused_in_either_protocol() {
     let many = vec!["default"; 10_000];
     let fault = RequestFault::TooManyNames { count: 10_000, max: MOST_NAMES };
     assert_eq!(Stream::new(1).receive::<Sotw>(first(&many)), Err(fault.clone()));
-    assert_eq!(Stream::new(1).receive::<Delta>(subscribe(&many)), Err(fault));
+    assert_eq!(Stream::new(1).receive::<Delta>(subscribe(&many)), Err(fault.clone()));
+    let unsubscribe =
+        DeltaDiscoveryRequest { resource_names_unsubscribe: names(&many), ..Default::default() };
+    assert_eq!(Stream::new(1).receive::<Delta>(unsubscribe), Err(fault));
 }
 
 #[test]
