@@ -56,7 +56,7 @@ pub struct AuditSettings {
     pub path: PathBuf,
     /// What "written" means.
     pub durability: Durability,
-    /// Records that may wait to be written, over all cores. One more is refused.
+    /// Records that may wait to be written, over all cores. One more is refused, unless it is an outcome.
     pub max_waiting: usize,
 }
 

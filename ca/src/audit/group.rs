@@ -69,14 +69,15 @@ impl Group {
         settled.wait().await.clone()
     }
 
-    /// Adds `record` to the open group. The first in a group has a task lead it.
+    /// Adds `record` to the open group. The first in a group has a task lead it. There is always room for an
+    /// outcome: its intent is durable already, and must not stay open.
     fn join(
         &self,
         record: &Record<'_>,
     ) -> Result<Arc<SetOnce<Result<(), AuditUnavailable>>>, AuditUnavailable> {
         let now = self.shared.clock.now();
         let mut pending = self.shared.pending();
-        if pending.waiting >= self.shared.max_waiting {
+        if !record.is_outcome() && pending.waiting >= self.shared.max_waiting {
             return Err(AuditUnavailable::Overloaded { max_waiting: self.shared.max_waiting });
         }
         pending.waiting += 1;
@@ -105,7 +106,7 @@ impl Shared {
 struct Leader {
     shared: Arc<Shared>,
     settled: Arc<SetOnce<Result<(), AuditUnavailable>>>,
-    /// Of the group, once it is closed.
+    /// Of the group, from when it is closed until it is settled.
     records: usize,
 }
 
@@ -137,15 +138,17 @@ impl Leader {
         committed.await.unwrap_or(Err(AuditUnavailable::Closed))
     }
 
-    fn settle(&self, result: Result<(), AuditUnavailable>) {
+    /// Makes room, then tells the group: who is told may record again at once. Only the first time counts.
+    fn settle(&mut self, result: Result<(), AuditUnavailable>) {
+        let records = std::mem::take(&mut self.records);
         let metrics = &self.shared.metrics;
+        let mut pending = self.shared.pending();
+        pending.waiting -= records;
+        metrics.waiting_records.set(pending.waiting as f64);
+        drop(pending);
         let counter = if result.is_ok() { &metrics.records } else { &metrics.failed_records };
-        if self.settled.set(result).is_ok() {
-            counter.increment(self.records as u64);
-            let mut pending = self.shared.pending();
-            pending.waiting -= self.records;
-            metrics.waiting_records.set(pending.waiting as f64);
-        }
+        counter.increment(records as u64);
+        let _settled_before = self.settled.set(result);
     }
 }
 
@@ -160,6 +163,7 @@ impl Drop for Leader {
 mod tests {
     use std::{
         sync::mpsc::Receiver,
+        task::{Context, Wake},
         time::{Duration, SystemTime},
     };
 
@@ -226,6 +230,51 @@ mod tests {
         settle().await;
         commits.try_recv().unwrap().done.send(Ok(())).unwrap();
         assert!(again.join_all().await.iter().all(Result::is_ok));
+    }
+
+    #[tokio::test]
+    async fn an_outcome_is_taken_however_many_records_wait() {
+        let (group, commits) = group(2);
+        let waiting = recording(&group, 2);
+        settle().await;
+        let mut ending = JoinSet::new();
+        let ended = group.clone();
+        ending.spawn(async move { ended.record(&OUTCOME).await });
+        settle().await;
+
+        commits.try_iter().for_each(|commit| commit.done.send(Ok(())).unwrap());
+
+        assert!(ending.join_all().await.iter().all(Result::is_ok));
+        assert!(waiting.join_all().await.iter().all(Result::is_ok));
+    }
+
+    #[tokio::test]
+    async fn who_is_told_that_its_record_is_durable_finds_room_for_the_next() {
+        let (group, commits) = group(1);
+        let settled = group.join(&RECORD).unwrap();
+        let woken = Arc::new(Woken { group, waiting: Mutex::new(None) });
+        let waker = Arc::clone(&woken).into();
+        let mut wait = std::pin::pin!(settled.wait());
+        assert!(wait.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        settle().await;
+
+        commits.try_recv().unwrap().done.send(Ok(())).unwrap();
+        settle().await;
+
+        assert_eq!(*woken.waiting.lock().unwrap(), Some(0));
+    }
+
+    /// Notes how many records wait at the moment of the wake-up.
+    struct Woken {
+        group: Group,
+        waiting: Mutex<Option<usize>>,
+    }
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            let waiting = self.group.shared.pending().waiting;
+            *self.waiting.lock().unwrap() = Some(waiting);
+        }
     }
 
     #[tokio::test]
