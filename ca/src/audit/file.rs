@@ -25,8 +25,8 @@ impl LogFile {
     /// Opens `path` for appending, and makes it (0600) if it is not there.
     pub(super) fn open(path: &Path, durability: Durability) -> io::Result<Self> {
         let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
-        if let (Durability::Disk, Some(directory)) = (durability, path.parent()) {
-            File::open(directory)?.sync_all()?;
+        if durability == Durability::Disk {
+            File::open(directory_of(path))?.sync_all()?;
         }
         let metadata = file.metadata()?;
         let node = (metadata.dev(), metadata.ino());
@@ -73,6 +73,11 @@ impl LogFile {
     }
 }
 
+/// The parent of a bare file name is empty, and stands for the working directory.
+fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 #[cfg(test)]
 mod tests {
     use std::{io::Read, os::unix::fs::PermissionsExt, process::Command, thread};
@@ -98,6 +103,16 @@ mod tests {
         LogFile::open(&path, Durability::Disk).unwrap().append(b"{}\n").unwrap();
 
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_bare_file_name_is_of_the_working_directory() {
+        let file = tempfile::NamedTempFile::new_in(".").unwrap();
+        let name = Path::new(file.path().file_name().unwrap());
+
+        LogFile::open(name, Durability::Disk).unwrap().append(b"{}\n").unwrap();
+
+        assert_eq!(fs::read(file.path()).unwrap(), b"{}\n");
     }
 
     #[test]
