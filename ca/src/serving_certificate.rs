@@ -1,7 +1,8 @@
 //! The CA's own serving certificate: issued by its own authority, audited like any other, renewed for ever.
 //!
 //! It is renewed at half of its life, the old one serving meanwhile; a failure is tried again after 1 s, then
-//! after twice as long each time, up to 10 s. Metric: `signet_ca_serving_certificate_expires_timestamp_seconds`.
+//! after twice as long each time, up to 10 s. One that ends with the authority is the last: a renewal could not
+//! outlive it. Metric: `signet_ca_serving_certificate_expires_timestamp_seconds`.
 
 #[cfg(test)]
 mod tests;
@@ -98,6 +99,8 @@ impl ServingCertificateRenewer {
             loop {
                 self.half_life().await;
                 self.renew_at_last().await;
+                // Whatever its times say, a certificate is no reason to issue the next at once.
+                sleep(FIRST_RETRY).await;
             }
         };
         select! {
@@ -106,16 +109,21 @@ impl ServingCertificateRenewer {
         }
     }
 
-    /// Returns when half of the certificate's life is over.
+    /// Returns when half of the certificate's life is over, and never if it ends with the authority.
     async fn half_life(&self) {
         loop {
             let validity = *self.validity.borrow();
             let left = validity.remaining(self.clock.now()).saturating_sub(validity.lifetime() / 2);
-            if left.is_zero() {
+            if left.is_zero() && !self.is_last(validity) {
                 return;
             }
-            sleep(left.min(LOOK_EVERY)).await;
+            sleep(left.clamp(FIRST_RETRY, LOOK_EVERY)).await;
         }
+    }
+
+    /// Whether it ends with the authority: no renewal could last longer.
+    fn is_last(&self, validity: Validity) -> bool {
+        validity.not_after() >= self.authority.certificate().validity().not_after()
     }
 
     /// Tries until there is a new certificate.
@@ -141,7 +149,11 @@ impl ServingCertificateRenewer {
         let timestamp = expires_at.duration_since(UNIX_EPOCH).unwrap_or_default();
         metrics::gauge!("signet_ca_serving_certificate_expires_timestamp_seconds")
             .set(timestamp.as_secs_f64());
-        info!(expires_at = %humantime::format_rfc3339_seconds(expires_at), "serving by a new certificate");
+        let is_last = self.is_last(validity);
+        info!(
+            expires_at = %humantime::format_rfc3339_seconds(expires_at), is_last,
+            "serving by a new certificate"
+        );
         self.validity.send_replace(validity);
     }
 }

@@ -12,6 +12,7 @@ use super::*;
 use crate::audit::testing::LogOnDisk;
 
 const DAY: Duration = Duration::from_secs(86_400);
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// Signs with a local key, notes when, and is away for the attempts that the script says.
 struct ScriptedSigner {
@@ -131,6 +132,23 @@ async fn it_never_outlives_the_authority() {
     let scene = Scene::new(100 * DAY, DAY, 0..0).await;
 
     assert_eq!(scene.renewer.validity().borrow().not_after(), start() + DAY);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_ends_with_the_authority_is_not_renewed_again_and_again() {
+    let (lifetime, authority_ends) = (10 * MINUTE, start() + 60 * MINUTE);
+    let Scene { log: _log, clock, signer, renewer } = Scene::new(lifetime, 60 * MINUTE, 0..0).await;
+    let renewing = TaskTracker::new();
+    renewing.spawn(renewer.run(CancellationToken::new()));
+
+    while clock.now() < authority_ends + MINUTE {
+        sleep(Duration::from_secs(1)).await;
+    }
+
+    let asked_at = signer.asked_at.lock().unwrap().clone();
+    let late = asked_at.iter().filter(|time| **time > authority_ends - 2 * MINUTE).count();
+    assert_eq!(late, 0, "of {} signatures", asked_at.len());
+    assert!(asked_at.len() > 2 + 5, "it was renewed before: {}", asked_at.len());
 }
 
 #[tokio::test(start_paused = true)]
