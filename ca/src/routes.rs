@@ -40,9 +40,14 @@ pub async fn routes(
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .with_service_name(SERVICE_NAME)
         .with_service_name("grpc.health.v1.Health")
-        .build_v1()?;
+        .build_v1()?
+        .max_decoding_message_size(MOST_QUESTION_BYTES);
+    let health = health.max_decoding_message_size(MOST_QUESTION_BYTES);
     let certificates =
         IstioCertificateServiceServer::new(service).max_decoding_message_size(max_message_bytes);
     let routes = Routes::new(certificates).add_service(health).add_service(reflection);
     Ok((routes, Health(reporter)))
 }
+
+/// Questions of health and reflection are names; the longest of ours has a tenth of this.
+const MOST_QUESTION_BYTES: usize = 4 << 10;

@@ -44,7 +44,12 @@ pub(crate) fn routes(service: SdsService, health: &Health) -> Result<Routes, Ref
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .with_service_name(SERVICE_NAME)
         .with_service_name("grpc.health.v1.Health")
-        .build_v1()?;
-    let health = HealthServer::new(HealthService::from_health_reporter(health.0.clone()));
+        .build_v1()?
+        .max_decoding_message_size(MOST_QUESTION_BYTES);
+    let health = HealthServer::new(HealthService::from_health_reporter(health.0.clone()))
+        .max_decoding_message_size(MOST_QUESTION_BYTES);
     Ok(Routes::new(service.into_server()).add_service(health).add_service(reflection))
 }
+
+/// Questions of health and reflection are names; the longest of ours has a tenth of this.
+const MOST_QUESTION_BYTES: usize = 4 << 10;

@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use http::Request;
 use signet_client::{
     Token,
     sds::{Credential, SdsClient},
@@ -26,7 +27,7 @@ use signet_runtime::{
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpStream, UnixStream},
     task::JoinSet,
     time::timeout,
 };
@@ -72,6 +73,24 @@ impl Agent {
         self.folder.path().join("agent.sock")
     }
 
+    /// The first message that a method answers that one with; empty when it answers with a status.
+    async fn ask(&self, method: &str, message: &[u8]) -> Vec<u8> {
+        let io = UnixStream::connect(self.socket()).await.unwrap();
+        let (send, connection) = h2::client::handshake(io).await.unwrap();
+        let mut driver = JoinSet::new();
+        driver.spawn(async move { drop(connection.await) });
+        let request = Request::post(format!("http://agent/{method}"))
+            .header("content-type", "application/grpc")
+            .header("te", "trailers");
+        let mut send = send.ready().await.unwrap();
+        let (answer, mut body) = send.send_request(request.body(()).unwrap(), false).unwrap();
+        let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+        body.send_data([&[0][..], &length, message].concat().into(), true).unwrap();
+        let mut answer = answer.await.unwrap().into_body();
+        let data = timeout(SOON, answer.data()).await.unwrap();
+        data.map_or_else(Vec::new, |data| data.unwrap()[5..].to_vec())
+    }
+
     async fn get(&self, path: &str) -> String {
         let mut connection = TcpStream::connect(self.operations).await.unwrap();
         let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
@@ -108,6 +127,23 @@ async fn streams_are_held_while_there_is_no_ca_and_end_at_once_when_the_agent_st
     agent.stop.cancel();
     assert!(timeout(SOON, stream.next()).await.unwrap().unwrap().is_none(), "ended with OK");
     timeout(SOON, agent.running.join_next()).await.unwrap();
+}
+
+#[tokio::test]
+async fn health_and_reflection_are_answered_on_the_socket_and_long_questions_are_not() {
+    let agent = Agent::start("").await;
+    let check = "grpc.health.v1.Health/Check";
+    let reflect = "grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+    let answer = agent.ask(check, &[]).await;
+    assert_eq!(answer, [8, 1], "`status` is SERVING");
+    let services = agent.ask(reflect, &[0x3a, 0]).await; // `list_services`
+    let services = String::from_utf8_lossy(&services);
+    assert!(services.contains("envoy.service.secret.v3.SecretDiscoveryService"), "{services}");
+
+    let unknown_field = [&[0x7a, 0x80, 0x20][..], &[0; 4096]].concat();
+    for method in [check, reflect] {
+        assert!(agent.ask(method, &unknown_field).await.is_empty(), "{method}");
+    }
 }
 
 #[tokio::test]

@@ -138,10 +138,11 @@ impl SecretDiscoveryService for SdsService {
     }
 }
 
-/// A fetch is answered or given up after this long; the client's own deadline may be shorter.
+/// A fetch is answered or given up after this long, which the deadline for the head of an answer allows; the
+/// client's own deadline may be shorter.
 const LONGEST_FETCH: Duration = Duration::from_secs(10);
-/// Istio's proxies send their node metadata, tens of kB, with every request.
-const MOST_REQUEST_BYTES: usize = 256 << 10;
+/// Istio's proxies send their node metadata, up to tens of kB, with every request.
+const MOST_REQUEST_BYTES: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests;

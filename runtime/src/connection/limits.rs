@@ -23,8 +23,8 @@ pub struct Limits {
     pub(super) age: Option<Duration>,
     /// What the requests of an old connection, or of a stopping process, have left.
     pub(super) grace: Duration,
-    /// The longest that a request may take up to the head of its answer. `None`: as the client says.
-    pub(super) request: Option<Duration>,
+    /// The longest that a request may take up to the head of its answer.
+    pub(super) request: Duration,
     /// Requests in flight.
     pub(super) streams: u32,
     /// Bytes of all header names and values of a request, and 32 for each (RFC 9113 §6.5.2).
@@ -40,7 +40,7 @@ impl Default for Limits {
             keep_alive_timeout: Duration::from_secs(10),
             age: Some(Duration::from_secs(3600)),
             grace: Duration::from_secs(10),
-            request: Some(Duration::from_secs(10)),
+            request: Duration::from_secs(10),
             streams: 256,
             header_list_bytes: 32 << 10,
         }
@@ -60,7 +60,7 @@ impl Limits {
             keep_alive_timeout: time("keep_alive_timeout", default.keep_alive_timeout),
             age: default.age.map(|age| time("max_age", age)),
             grace: time("grace", default.grace),
-            request: default.request.map(|request| time("request_timeout", request)),
+            request: time("request_timeout", default.request),
             streams: section.within("max_streams", default.streams, 1..=65_536),
             header_list_bytes: section.within(
                 "max_header_list_bytes",
@@ -70,9 +70,11 @@ impl Limits {
         }
     }
 
-    /// For a service whose streams last as long as the peer: no age, and no deadline but the client's own.
+    /// For a service whose streams last as long as the peer: no age. A stream begins with the head of its
+    /// answer, so 15 s for a head cuts none of them; they are for whoever never ends sending a unary request,
+    /// and leave a handler 10 s to wait for what it answers.
     pub fn for_endless_streams(self) -> Self {
-        Self { age: None, request: None, ..self }
+        Self { age: None, request: LONGEST_TO_HEAD, ..self }
     }
 
     /// How long a stopping process should wait for its connections: the grace that each of them has, and a
@@ -118,6 +120,7 @@ fn jittered(age: Duration, jitter: f64) -> Duration {
     age.mul_f64(0.9 + 0.2 * jitter)
 }
 
+const LONGEST_TO_HEAD: Duration = Duration::from_secs(15);
 const SHORTEST: Duration = Duration::from_millis(10);
 const MOMENT: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -162,7 +165,7 @@ mod tests {
             keep_alive_timeout: seconds(4),
             age: Some(seconds(5)),
             grace: seconds(6),
-            request: Some(seconds(7)),
+            request: seconds(7),
             streams: 8,
             header_list_bytes: 9000,
         };

@@ -48,7 +48,7 @@ async fn a_request_in_flight_at_a_stop_is_answered_and_the_next_one_refused() {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_that_outlasts_the_grace_is_cut() {
-    let limits = Limits::default().for_endless_streams();
+    let limits = Limits { request: 3600 * SECOND, ..Limits::default() };
     let (send, mut served) = Served::to_good_client(limits).await;
     let start = Instant::now();
 

@@ -21,7 +21,13 @@ async fn a_request_is_answered_deadline_exceeded_at_the_earlier_deadline() {
         ("ours", Limits::default(), NO_HEADER, 10),
         ("the client's", Limits::default(), ("grpc-timeout", "3S"), 3),
         ("ours, against a longer one", Limits::default(), ("grpc-timeout", "1H"), 10),
-        ("the client's alone", Limits::default().for_endless_streams(), ("grpc-timeout", "1M"), 60),
+        ("that of endless streams", Limits::default().for_endless_streams(), NO_HEADER, 15),
+        (
+            "the same, against a longer one",
+            Limits::default().for_endless_streams(),
+            ("grpc-timeout", "1M"),
+            15,
+        ),
     ];
     for (name, limits, header, seconds) in cases {
         let (send, _served) = Served::to_good_client(limits).await;
@@ -36,7 +42,7 @@ async fn a_request_is_answered_deadline_exceeded_at_the_earlier_deadline() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_has_begun_is_not_cut_by_the_deadline() {
-    let (send, _served) = Served::to_good_client(Limits::default()).await;
+    let (send, _served) = Served::to_good_client(Limits::default().for_endless_streams()).await;
     let mut body = call(&send, "flood", NO_HEADER).await.unwrap().into_body();
 
     sleep(60 * SECOND).await;
