@@ -52,6 +52,9 @@ impl Csr {
         let info = parse_all(signed.info, Info::parse)?;
         let key = PublicKey::from_spki(info.spki).map_err(CsrError::Key)?;
         let names = info.requested.alt_names()?;
+        if names.len() > MAX_CSR_NAMES {
+            return Err(CsrError::TooManyNames);
+        }
         let algorithm = SignatureAlgorithm::from_der(signed.algorithm).ok_or(CsrError::SignatureAlgorithm)?;
         key.verify(algorithm, signed.info, signed.signature).map_err(CsrError::NotPossessed)?;
         let (mut uris, mut other_names) = (Vec::new(), Vec::new());
@@ -100,6 +103,12 @@ pub enum CsrError {
     /// A part that may stand once stands twice, so that two readers could see two requests.
     #[error("the CSR has {0} twice")]
     Duplicate(ObjectIdentifier),
+    /// More than a reader should be made to compare.
+    #[error("the CSR asks for too many extensions")]
+    TooManyExtensions,
+    /// More than anybody is granted.
+    #[error("the CSR asks for more than {MAX_CSR_NAMES} names")]
+    TooManyNames,
     /// The key is malformed or of a kind that is not certified.
     #[error("the CSR's key is refused")]
     Key(#[source] PublicKeyError),
@@ -124,12 +133,15 @@ impl From<X509Error> for CsrError {
         match error {
             X509Error::Der(error) => Self::Malformed(error),
             X509Error::Duplicate(id) => Self::Duplicate(id),
+            X509Error::TooManyExtensions => Self::TooManyExtensions,
         }
     }
 }
 
 /// The most that a CSR's PEM may have.
 pub const MAX_CSR_PEM_BYTES: usize = 16 * 1024;
+/// The most names that a CSR may ask for, of all kinds together.
+pub const MAX_CSR_NAMES: usize = 16;
 /// The second is what Microsoft's tools write.
 const LABELS: &[&str] = &["CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"];
 

@@ -24,7 +24,7 @@ fn not_critical() -> bool {
     false
 }
 
-/// A set of extensions in which none stands twice (RFC 5280 §4.2).
+/// At most [`MAX_EXTENSIONS`] extensions of which none stands twice (RFC 5280 §4.2).
 #[derive(Debug, Default)]
 pub(crate) struct Extensions<'a>(Vec<Extension<'a>>);
 
@@ -35,6 +35,9 @@ impl<'a> Extensions<'a> {
             let mut extensions = Vec::with_capacity(8);
             while !reader.is_finished() {
                 let extension = Extension::decode(reader)?;
+                if extensions.len() == MAX_EXTENSIONS {
+                    return Err(X509Error::TooManyExtensions);
+                }
                 if extensions.iter().any(|known: &Extension<'_>| known.id == extension.id) {
                     return Err(X509Error::Duplicate(extension.id));
                 }
@@ -108,7 +111,13 @@ pub enum X509Error {
     /// An extension stands twice, so that two readers could see two certificates (RFC 5280 §4.2).
     #[error("it has the extension {0} twice")]
     Duplicate(ObjectIdentifier),
+    /// Each is compared with all before it, so their number must be bounded.
+    #[error("it has more than {MAX_EXTENSIONS} extensions")]
+    TooManyExtensions,
 }
+
+/// The most extensions of a certificate or a CSR. Real ones have about ten.
+const MAX_EXTENSIONS: usize = 32;
 
 impl From<der::Error> for X509Error {
     fn from(error: der::Error) -> Self {
@@ -148,6 +157,18 @@ pub(crate) mod oid {
 mod tests {
     use super::*;
     use crate::test_support::tlv;
+
+    #[test]
+    fn more_extensions_than_any_honest_certificate_has_are_refused() {
+        let extensions = |count: usize| {
+            let one = |number: usize| tlv(0x30, &[&[6, 3, 0x2a, 3, number as u8], &[4, 0]]);
+            tlv(0x30, &[&(0..count).flat_map(one).collect::<Vec<_>>()])
+        };
+        assert!(parse_all(&extensions(MAX_EXTENSIONS), Extensions::parse).is_ok());
+        let flood = extensions(MAX_EXTENSIONS + 1);
+        let refusal = parse_all(&flood, Extensions::parse);
+        assert!(matches!(refusal, Err(X509Error::TooManyExtensions)), "{refusal:?}");
+    }
 
     #[test]
     fn an_extension_that_stands_twice_is_refused() {

@@ -122,6 +122,14 @@ fn all_faults_are_reported_at_once() {
 }
 
 #[test]
+fn the_ca_has_no_more_names_than_its_certificate_may_ask_for() {
+    let read = |count: usize| read(&format!("[identity]\ndns_names = {:?}", vec!["ca.example"; count]));
+    assert!(read(15).is_ok());
+    let faults = read(16).unwrap_err().to_string();
+    assert!(faults.contains("identity.dns_names: has 16 names (want at most 15)"), "{faults}");
+}
+
+#[test]
 fn lifetimes_that_contradict_each_other_are_a_fault() {
     for (case, text) in [
         ("default above the maximum", "default_lifetime = '2h'\nmax_lifetime = '1h'"),

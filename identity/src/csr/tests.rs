@@ -197,6 +197,31 @@ fn a_request_that_two_readers_could_read_differently_is_refused() {
 }
 
 #[test]
+fn a_request_for_more_names_than_anybody_is_granted_is_refused() {
+    let asked = |count: usize| {
+        let names = tlv(0x30, &[&tlv(0x82, &[b"a.example"]).repeat(count)]);
+        asked_with(&[&tlv(0x30, &[SAN, &tlv(4, &[&names])])])
+    };
+    assert_eq!(asked(MAX_CSR_NAMES).unwrap().other_requested_names().len(), MAX_CSR_NAMES);
+    assert_eq!(asked(MAX_CSR_NAMES + 1).unwrap_err(), CsrError::TooManyNames);
+}
+
+#[test]
+fn a_request_for_a_flood_of_extensions_is_refused() {
+    let flood: Vec<_> = (0..33).map(|number| tlv(0x30, &[&[6, 3, 0x2a, 3, number], &[4, 0]])).collect();
+    assert!(asked_with(&[&flood[..32].concat()]).is_ok());
+    assert_eq!(asked_with(&[&flood.concat()]).unwrap_err(), CsrError::TooManyExtensions);
+}
+
+/// A CSR by a new key that asks for these extensions.
+fn asked_with(extensions: &[&[u8]]) -> Result<Csr, CsrError> {
+    let key = key();
+    let request = tlv(0x30, &[EXTENSION_REQUEST, &tlv(0x31, &[&tlv(0x30, extensions)])]);
+    let attributes = tlv(0xa0, &[&request]);
+    Csr::from_der(&by_hand(&key, &[&[2, 1, 0], NO_SUBJECT, key.public_key().spki_der(), &attributes]))
+}
+
+#[test]
 fn a_request_of_another_shape_is_refused() {
     let key = key();
     let spki = key.public_key().spki_der();
