@@ -31,6 +31,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     RequestId,
+    admission::Admitted,
     audit::{AuditLog, AuditUnavailable, Record, Requester, Signing},
 };
 
@@ -68,6 +69,8 @@ pub struct IssueRequest {
     pub requester: Requester,
     /// What was decided. Spent by issuing.
     pub approved: Approved,
+    /// Held until the outcome is durable, whether or not the client waits for it. None for the CA itself.
+    pub place: Option<Admitted>,
 }
 
 /// A verified certificate, and the bundle that it was verified by.

@@ -9,7 +9,7 @@ use signet_identity::{Approved, Ask, Caller, Csr, CsrError, Denied, IssuingPolic
 use signet_runtime::telemetry::chain;
 
 use crate::{
-    admission::Overloaded,
+    admission::{Admitted, Overloaded},
     audit::{AuditLog, AuditUnavailable, Record, Requester},
     authn::{Authentication, AuthnError, Credentials},
     authority::{self, Authority, IssueError, IssueRequest},
@@ -37,6 +37,8 @@ pub struct Asked<'a> {
     pub csr_pem: &'a str,
     /// What is wanted beside it.
     pub ask: Ask,
+    /// Its place among the requests under way.
+    pub place: Admitted,
 }
 
 /// Why there is no certificate. For the operator's log; what the caller learns is made of it by `status`.
@@ -83,7 +85,12 @@ impl Issuance {
         let request_id = asked.request_id;
         match self.decide(&caller, asked.csr_pem, asked.ask) {
             Ok(approved) => {
-                let request = IssueRequest { request_id: request_id.clone(), requester, approved };
+                let request = IssueRequest {
+                    request_id: request_id.clone(),
+                    requester,
+                    approved,
+                    place: Some(asked.place),
+                };
                 Ok(self.authority.issue(request).await?)
             }
             Err(refused) => {

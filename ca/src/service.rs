@@ -54,7 +54,7 @@ impl CertificateService {
         request_id: &RequestId,
         request: Request<IstioCertificateRequest>,
     ) -> Result<authority::Issuance, Refused> {
-        let _place = self.0.admission.admit().await?;
+        let place = self.0.admission.admit().await?;
         let (metadata, extensions, message) = request.into_parts();
         let asked = Asked {
             request_id,
@@ -62,6 +62,7 @@ impl CertificateService {
             peer: address(&extensions),
             csr_pem: &message.csr,
             ask: Ask { lifetime: lifetime(message.validity_duration) },
+            place,
         };
         self.0.issuance.issue(asked).await
     }

@@ -168,7 +168,12 @@ async fn issue(authority: &Authority, names: &ServingNames) -> Result<Pair, Serv
     let key = PrivateKey::generate()?;
     let trust_domain = authority.bundle().trust_domain();
     let approved = Approved::for_the_authority(trust_domain, names.dns_names.clone(), &key, names.lifetime)?;
-    let request = IssueRequest { request_id: RequestId::random(), requester: Requester::Authority, approved };
+    let request = IssueRequest {
+        request_id: RequestId::random(),
+        requester: Requester::Authority,
+        approved,
+        place: None,
+    };
     let svid = authority.issue(request).await?.svid;
     let key = PrivateKeyDer::Pkcs8(key.pkcs8_der().to_vec().into());
     Ok(Pair { chain: svid.chain().to_vec(), key, validity: svid.validity() })

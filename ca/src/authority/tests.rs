@@ -107,7 +107,7 @@ impl Scene {
 fn request(lifetime: Duration) -> IssueRequest {
     let key = PrivateKey::generate().unwrap();
     let approved = Approved::for_the_authority(&trust_domain(), Vec::new(), &key, lifetime).unwrap();
-    IssueRequest { request_id: RequestId::random(), requester: Requester::Authority, approved }
+    IssueRequest { request_id: RequestId::random(), requester: Requester::Authority, approved, place: None }
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use h2::client::SendRequest;
 use prost::Message;
 use signet_proto::istio::v1::auth::IstioCertificateRequest;
@@ -64,6 +65,28 @@ async fn an_issuance_whose_client_leaves_is_audited_to_its_end() {
         let issued = stalled.goes_on_until(r#""event":"issued""#).await;
         assert!(issued.contains(r#""event":"signing""#), "{leave:?}: {issued}");
     }
+}
+
+#[tokio::test]
+async fn an_issuance_whose_client_leaves_keeps_its_place() {
+    let house = House::with("[limits]\nin_flight = 1\nqueue = 1").await;
+    let stalled = StalledAudit::of(&house);
+    let mut requests = http2(&house).await;
+    let (answer, mut body) = requests.send_request(Leave::Reset.head(&house), false).unwrap();
+    body.send_data(message(&csr::with_uris(&[WEB])), true).unwrap();
+    under_way(&mut requests, &house).await;
+    body.send_reset(h2::Reason::CANCEL);
+    under_way(&mut requests, &house).await; // by now the reset has been seen
+    drop(answer);
+
+    let csr = csr::with_uris(&[WEB]);
+    let mut two: FuturesUnordered<_> = [house.ask(&csr), house.ask(&csr)].into_iter().collect();
+    let first = tokio::time::timeout(Duration::from_secs(10), two.next()).await;
+
+    let refused = first.expect("both found room beside the only place").unwrap().unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted, "{refused:?}");
+    stalled.goes_on_until(r#""event":"issued""#).await;
+    two.next().await.expect("the place is given on when the issuance has ended").ok();
 }
 
 #[tokio::test]
