@@ -37,7 +37,7 @@ pub use csr::{CertificateRequest, Csr, CsrError, MAX_CSR_NAMES, MAX_CSR_PEM_BYTE
 pub use jwt::Pod;
 pub use key::{KeyError, PrivateKey};
 pub use pem::PemError;
-pub use policy::{Approved, Ask, Denied, IssuingPolicy, PolicyError, approve};
+pub use policy::{Approved, Ask, AskedNames, Denied, IssuingPolicy, PolicyError, approve};
 pub use public_key::{Fingerprint, KeyAlgorithm, PublicKey, PublicKeyError, SignatureAlgorithm};
 pub use spiffe_id::{SpiffeId, SpiffeIdError, TrustDomain};
 pub use svid::{AuthorityProof, BrokenRule, Expected, MAX_CHAIN, SvidError, X509Svid};

@@ -4,6 +4,10 @@ use std::time::Duration;
 
 use crate::{Caller, CertificateRequest, Csr, KeyError, PrivateKey, PublicKey, SpiffeId, TrustDomain};
 
+mod asked;
+
+pub use asked::AskedNames;
+
 /// What may be issued, and for how long.
 #[derive(Debug, Clone)]
 pub struct IssuingPolicy {
@@ -81,14 +85,19 @@ pub fn approve(caller: &Caller, csr: Csr, ask: Ask, policy: &IssuingPolicy) -> R
         });
     }
     if !csr.other_requested_names().is_empty() {
-        let asked = csr.other_requested_names().to_vec();
+        let asked = AskedNames::of(csr.other_requested_names());
         return Err(Denied::OtherNames { caller: identity.clone(), asked });
     }
     match csr.requested_uris() {
         [] => return Err(Denied::NoName { caller: identity.clone() }),
         [asked] if asked == identity.as_str() => {}
-        [asked] => return Err(Denied::AnotherIdentity { caller: identity.clone(), asked: asked.clone() }),
-        several => return Err(Denied::SeveralUris { caller: identity.clone(), asked: several.to_vec() }),
+        [_] => {
+            let asked = AskedNames::of(csr.requested_uris());
+            return Err(Denied::AnotherIdentity { caller: identity.clone(), asked });
+        }
+        several => {
+            return Err(Denied::SeveralUris { caller: identity.clone(), asked: AskedNames::of(several) });
+        }
     }
     let lifetime = policy.grant(ask.lifetime);
     Ok(Approved { identity: identity.clone(), dns_names: Vec::new(), lifetime, csr })
@@ -98,12 +107,12 @@ pub fn approve(caller: &Caller, csr: Csr, ask: Ask, policy: &IssuingPolicy) -> R
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
     /// Somebody else's name.
-    #[error("{caller} asked for the identity {asked:?}; it may request its own only")]
+    #[error("{caller} asked for the identity {asked}; it may request its own only")]
     AnotherIdentity {
         /// Who asked.
         caller: SpiffeId,
         /// The URI of its CSR.
-        asked: String,
+        asked: AskedNames,
     },
     /// The CSR has no URI SAN.
     #[error("{caller} asked for no identity: its CSR has no URI SAN; it must have exactly one")]
@@ -112,20 +121,20 @@ pub enum Denied {
         caller: SpiffeId,
     },
     /// An X.509-SVID has exactly one URI SAN (rule X-01).
-    #[error("{caller} asked for several identities, {asked:?}; a CSR must have exactly one URI SAN")]
+    #[error("{caller} asked for several identities, {asked}; a CSR must have exactly one URI SAN")]
     SeveralUris {
         /// Who asked.
         caller: SpiffeId,
         /// The URIs of its CSR.
-        asked: Vec<String>,
+        asked: AskedNames,
     },
     /// No DNS name, address or other name is granted to a workload.
-    #[error("{caller} asked for names that are not granted, {asked:?}; leave them out of the CSR")]
+    #[error("{caller} asked for names that are not granted, {asked}; leave them out of the CSR")]
     OtherNames {
         /// Who asked.
         caller: SpiffeId,
         /// The names, as `DNS:a.example`.
-        asked: Vec<String>,
+        asked: AskedNames,
     },
     /// The caller belongs to another trust domain than this authority's.
     #[error("{caller} is not of the trust domain {trust_domain}, the only one this authority issues for")]

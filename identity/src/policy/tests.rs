@@ -1,6 +1,8 @@
 use super::*;
 use crate::test_support::{OpenSsl, verified_token};
+use crate::{MAX_CSR_NAMES, MAX_CSR_PEM_BYTES};
 use proptest::prelude::*;
+use rcgen::SanType;
 
 const MINE: &str = "spiffe://cluster.local/ns/shop/sa/cart";
 const HOUR: Duration = Duration::from_secs(3600);
@@ -63,8 +65,8 @@ fn a_caller_gets_no_other_identity() {
         ("another scheme", "https://cluster.local/ns/shop/sa/cart"),
     ] {
         let denied = asked_for(&format!("URI:{asked}")).unwrap_err();
-        let expected =
-            Denied::AnotherIdentity { caller: caller().identity().clone(), asked: asked.to_owned() };
+        let asked = AskedNames::of(&[asked.to_owned()]);
+        let expected = Denied::AnotherIdentity { caller: caller().identity().clone(), asked };
         assert_eq!(denied, expected, "{name}");
     }
 }
@@ -79,19 +81,19 @@ fn a_name_of_2049_bytes_is_denied() {
 fn exactly_one_uri_and_nothing_else_may_be_asked_for() {
     let mine = format!("URI:{MINE}");
     let caller = caller().identity().clone();
-    let uris = |uris: &[&str]| uris.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let other = |asked: &str| Denied::OtherNames { caller: caller.clone(), asked: vec![asked.to_owned()] };
+    let names = |names: &[&str]| AskedNames::of(&names.iter().map(ToString::to_string).collect::<Vec<_>>());
+    let other = |asked: &str| Denied::OtherNames { caller: caller.clone(), asked: names(&[asked]) };
     let table = [
         ("no name", String::new(), Denied::NoName { caller: caller.clone() }),
         (
             "its own twice",
             format!("{mine},{mine}"),
-            Denied::SeveralUris { caller: caller.clone(), asked: uris(&[MINE, MINE]) },
+            Denied::SeveralUris { caller: caller.clone(), asked: names(&[MINE, MINE]) },
         ),
         (
             "its own and another",
             format!("{mine},URI:spiffe://a/b"),
-            Denied::SeveralUris { caller: caller.clone(), asked: uris(&[MINE, "spiffe://a/b"]) },
+            Denied::SeveralUris { caller: caller.clone(), asked: names(&[MINE, "spiffe://a/b"]) },
         ),
         ("a DNS name beside it", format!("{mine},DNS:signet-ca.svc"), other("DNS:signet-ca.svc")),
         ("a DNS name only", "DNS:a.example".to_owned(), other("DNS:a.example")),
@@ -99,6 +101,30 @@ fn exactly_one_uri_and_nothing_else_may_be_asked_for() {
     ];
     for (name, names, denied) in table {
         assert_eq!(asked_for(&names).unwrap_err(), denied, "{name}");
+    }
+}
+
+/// It goes into the log and the audit, and a caller could fill both.
+#[test]
+fn a_request_at_the_size_limit_is_denied_in_a_few_words() {
+    let most = MAX_CSR_NAMES;
+    let uri = |text: &str, times| SanType::URI(text.repeat(times).try_into().unwrap());
+    let dns = |text: &str, times| SanType::DnsName(text.repeat(times).try_into().unwrap());
+    for (case, names) in [
+        ("one URI", vec![uri("/", 11_400)]),
+        ("many URIs", vec![uri("a", 700); most]),
+        ("many URIs to be escaped", vec![uri("\u{1}", 700); most]),
+        ("many DNS names to be escaped", vec![dns("\u{1}", 700); most]),
+    ] {
+        let mut params = rcgen::CertificateParams::default();
+        params.subject_alt_names = names;
+        let csr = params.serialize_request(&PrivateKey::generate().unwrap()).unwrap().pem().unwrap();
+        assert!(csr.len() > MAX_CSR_PEM_BYTES - 1024, "{case} is not at the limit: {} bytes", csr.len());
+        let csr = Csr::from_pem(&csr).unwrap();
+        let denied = approve(&caller(), csr, Ask::default(), &policy()).unwrap_err();
+
+        let written = serde_json::to_string(&denied.to_string()).unwrap();
+        assert!(written.len() < 4096, "{case}: {} bytes", written.len());
     }
 }
 
