@@ -10,7 +10,8 @@
 //!
 //! From 2 on this is a task of its own: a client that resets, or whose deadline passes, takes its request's
 //! future with it, but never an issuance half-way. Metrics: `signet_ca_issuance_seconds` (from intent to
-//! outcome, both durable) and `signet_ca_issuances_total` by `outcome`, `issued` or `failed`.
+//! outcome, both durable) and `signet_ca_issuances_total` by `outcome`: `issued` once it is durable that it was,
+//! `failed` for every other end, that the outcome could not be recorded among them.
 
 #[cfg(test)]
 mod tests;
@@ -152,12 +153,18 @@ impl Authority {
         Ok(Self { active, audit, clock, issuing: TaskTracker::new(), metrics })
     }
 
-    /// Issues what was approved. Dropping the future does not stop it.
+    /// Issues what was approved. Dropping the future does not stop it. Once draining has begun, nothing is issued.
     ///
     /// # Errors
     /// See [`IssueError`]. No certificate left the process.
     pub async fn issue(&self, request: IssueRequest) -> Result<Issuance, IssueError> {
+        // Draining does not end between the question and the task: the token counts as one.
+        let token = self.issuing.token();
+        if self.issuing.is_closed() {
+            return Err(IssueError::Interrupted);
+        }
         let issuing = self.issuing.spawn(self.clone().issue_to_the_end(request));
+        drop(token);
         issuing.await.unwrap_or(Err(IssueError::Interrupted))
     }
 
@@ -189,9 +196,14 @@ impl Authority {
         let intent = Signing::new(request_id, &request.requester, &request.approved, &active.key_id);
         self.audit.record(&Record::Signing(intent)).await?;
         let certified = active.certify(&request.approved, self.clock.now()).await;
-        self.record_outcome(request_id, &certified).await?;
-        self.metrics.issuance_seconds.record(began.elapsed());
-        Ok(Issuance { svid: certified?, bundle: Arc::clone(&active.bundle) })
+        let recorded = self.record_outcome(request_id, &certified).await;
+        if recorded.is_ok() {
+            self.metrics.issuance_seconds.record(began.elapsed());
+        }
+        let issued = recorded.map_err(IssueError::from).and(certified);
+        let counter = if issued.is_ok() { &self.metrics.issued } else { &self.metrics.failed };
+        counter.increment(1);
+        Ok(Issuance { svid: issued?, bundle: Arc::clone(&active.bundle) })
     }
 
     async fn record_outcome(
@@ -201,14 +213,12 @@ impl Authority {
     ) -> Result<(), AuditUnavailable> {
         match certified {
             Ok(svid) => {
-                self.metrics.issued.increment(1);
                 let (serial, validity) = (svid.serial(), svid.validity());
                 let (not_before, not_after) = (validity.not_before(), validity.not_after());
                 let issued = Record::Issued { request_id, serial: &serial, not_before, not_after };
                 self.audit.record(&issued).await
             }
             Err(error) => {
-                self.metrics.failed.increment(1);
                 let reason = chain(error).to_string();
                 self.audit.record(&Record::Failed { request_id, reason: &reason }).await
             }

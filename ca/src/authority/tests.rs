@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashSet},
     process::Command,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
 use async_trait::async_trait;
@@ -188,6 +188,17 @@ async fn draining_is_bounded_and_says_what_is_left() {
 }
 
 #[tokio::test]
+async fn an_authority_that_was_drained_issues_nothing() {
+    let scene = Scene::new().await;
+    assert_eq!(scene.authority.drain(HOUR).await, 0);
+
+    let error = scene.issue().await.unwrap_err();
+
+    assert!(matches!(error, IssueError::Interrupted), "{error}");
+    assert_eq!(scene.log.events(), ["started"]);
+}
+
+#[tokio::test]
 async fn a_signer_that_cannot_be_reached_is_audited_and_is_its_own_fault() {
     let scene = Scene::with_signer(1000, Behaviour::GoesAway).await;
 
@@ -227,7 +238,9 @@ async fn with_a_full_disk_the_key_is_not_used() {
 
 #[tokio::test]
 async fn a_certificate_whose_outcome_cannot_be_written_does_not_leave_and_the_outcome_is_not_lost() {
-    let scene = Scene::with_permits(0).await;
+    let mut scene = Scene::with_permits(0).await;
+    let counted = Arc::new(AtomicU64::new(0));
+    scene.authority.metrics.issued = metrics::Counter::from_arc(Arc::clone(&counted));
     let mut issuing = Box::pin(scene.issue());
     tokio::select! {
         biased;
@@ -240,6 +253,7 @@ async fn a_certificate_whose_outcome_cannot_be_written_does_not_leave_and_the_ou
     let error = issuing.await.unwrap_err();
 
     assert!(matches!(error, IssueError::Audit(_)), "{error}");
+    assert_eq!(counted.load(Ordering::SeqCst), 0, "counted as issued, though it did not leave");
     scene.log.free_disk();
     scene.issue().await.unwrap();
     assert_eq!(scene.log.events(), ["started", "signing", "issued", "resumed", "signing", "issued"]);
