@@ -5,6 +5,7 @@
 
 mod ca;
 mod http2;
+mod regular_file;
 pub mod sds;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

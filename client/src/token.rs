@@ -2,7 +2,6 @@
 
 use std::{
     fmt,
-    fs::File,
     io::{self, Read},
     path::{Path, PathBuf},
     sync::Arc,
@@ -13,6 +12,8 @@ use ring::digest;
 use signet_identity::jwt;
 use tonic::metadata::{Ascii, MetadataValue};
 use zeroize::Zeroizing;
+
+use crate::regular_file::open_regular;
 
 /// Longest token in bytes. Kubernetes' projected tokens take about 1 KiB. A longer one would run into the
 /// header-list limit of the CA, which answers with GOAWAY and so takes every other pod's call with it.
@@ -55,14 +56,14 @@ impl Token {
     }
 
     /// Reads the token from a file, without the white space that editors leave around it. Follows symbolic
-    /// links, so that the `..data` swap of a Kubernetes volume is seen by the next call.
+    /// links, so that the `..data` swap of a Kubernetes volume is seen by the next call. Never waits.
     pub fn read(path: &Path) -> Result<Self, TokenError> {
         let unreadable = |source| TokenError::Unreadable { path: path.to_owned(), source };
         // A byte more than allowed tells a file that is too long from one that just fits; the rest is room
         // for white space, and the capacity keeps the secret from being copied while it grows.
         let limit = MAX_TOKEN_BYTES + 64;
         let mut text = Zeroizing::new(String::with_capacity(limit));
-        let file = File::open(path).map_err(unreadable)?;
+        let file = open_regular(path).map_err(unreadable)?;
         file.take(limit as u64).read_to_string(&mut text).map_err(unreadable)?;
         Self::new(text.trim_ascii())
     }
@@ -218,9 +219,18 @@ mod tests {
 
     #[test]
     fn a_file_is_read_no_further_than_a_token_can_reach() {
-        let token = Token::read(Path::new("/dev/zero"));
+        let volume = tempfile::tempdir().unwrap();
+        let path = volume.path().join("token");
+        fs::write(&path, "a".repeat(10 * MAX_TOKEN_BYTES)).unwrap();
+        let token = Token::read(&path);
         assert!(matches!(token, Err(TokenError::TooLong)), "{token:?}");
-        let token = Token::read(Path::new("/nowhere/token"));
-        assert!(matches!(token, Err(TokenError::Unreadable { .. })), "{token:?}");
+    }
+
+    #[test]
+    fn what_is_no_file_is_unreadable() {
+        for path in ["/nowhere/token", "/dev/zero", "/"] {
+            let token = Token::read(Path::new(path));
+            assert!(matches!(token, Err(TokenError::Unreadable { .. })), "{path}: {token:?}");
+        }
     }
 }

@@ -1,7 +1,6 @@
 //! The file of certificates that the CA's own is checked against. It may appear late, and change.
 
 use std::{
-    fs::File,
     io::{self, Read},
     path::{Path, PathBuf},
     sync::Arc,
@@ -11,6 +10,8 @@ use rustls::{
     RootCertStore,
     pki_types::{CertificateDer, pem::PemObject},
 };
+
+use crate::regular_file::open_regular;
 
 /// The anchors as they stood in the file at one moment.
 #[derive(Debug, Clone)]
@@ -23,7 +24,19 @@ impl Anchors {
     /// Reads one or more certificates. What is not a certificate is skipped, as in any PEM bundle; a
     /// certificate that is none fails the whole file.
     pub(crate) fn read(path: &Path) -> Result<Self, AnchorsError> {
+        Self::parse(path, read_bounded(path)?)
+    }
+
+    /// Whether the file now holds other bytes, and they are anchors too. Parses nothing while it holds the same.
+    pub(crate) fn have_changed(&self, path: &Path) -> Result<bool, AnchorsError> {
         let pem = read_bounded(path)?;
+        if pem == self.pem {
+            return Ok(false);
+        }
+        Self::parse(path, pem).map(|_| true)
+    }
+
+    fn parse(path: &Path, pem: Vec<u8>) -> Result<Self, AnchorsError> {
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(&pem) {
             let malformed = || AnchorsError::Malformed { path: path.to_owned() };
@@ -38,17 +51,12 @@ impl Anchors {
     pub(crate) fn roots(&self) -> Arc<RootCertStore> {
         Arc::clone(&self.roots)
     }
-
-    /// Whether the file was the same, byte for byte.
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
-        self.pem == other.pem
-    }
 }
 
 fn read_bounded(path: &Path) -> Result<Vec<u8>, AnchorsError> {
     let unreadable = |source| AnchorsError::Unreadable { path: path.to_owned(), source };
     let mut pem = Vec::new();
-    let file = File::open(path).map_err(unreadable)?;
+    let file = open_regular(path).map_err(unreadable)?;
     file.take(MAX_BYTES + 1).read_to_end(&mut pem).map_err(unreadable)?;
     if pem.len() as u64 > MAX_BYTES {
         return Err(AnchorsError::TooLong { path: path.to_owned() });

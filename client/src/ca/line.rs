@@ -161,9 +161,9 @@ impl Keeper {
         checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             checks.tick().await;
-            match Anchors::read(&self.anchors) {
-                Ok(now) if !now.is_same(used) => return,
-                Ok(_) => {}
+            match used.have_changed(&self.anchors) {
+                Ok(true) => return,
+                Ok(false) => {}
                 Err(error) => debug!(error = %chain(&error), "keeping the trust anchors in use"),
             }
         }
