@@ -6,9 +6,9 @@
 //! log does not know of. Intents that a crash left open are closed as `abandoned` at the next start.
 //!
 //! Records are committed in groups. The first record of a group has a task of its core wait until the core
-//! has run what else is ready; all records that came meanwhile, from any core, are one write of the one audit
-//! thread and one wake-up of the core. At 64 requests in flight that is a dozen records or more for the price
-//! of one; alone, a record waits for nothing.
+//! has run what else is ready; the records that came meanwhile, from any core, are handed to the one audit
+//! thread together, which writes all groups that it finds waiting at once. A record that comes alone waits for
+//! one turn of its core and one write.
 //!
 //! When a write fails, everything in it fails, and so does issuing, until a write succeeds: the log tries by
 //! itself once a second and with each new record. Outcomes whose write failed are kept and written first, so
@@ -90,6 +90,9 @@ pub enum AuditUnavailable {
         /// The bound, as configured.
         max_waiting: usize,
     },
+    /// The record has no form in JSON: a fault of ours.
+    #[error("the audit record cannot be encoded")]
+    NotEncoded(#[source] Arc<io::Error>),
     /// The process is stopping.
     #[error("the audit log is closed")]
     Closed,
@@ -117,7 +120,8 @@ impl AuditLog {
         let failed = |source| AuditOpenError { path: path.clone(), source };
         let recovery = Recovery::scan(&path).map_err(failed)?;
         let file = LogFile::open(&path, durability).map_err(failed)?;
-        let (writer, state) = Writer::new(file, recovery.lines(clock.now()), Arc::clone(&clock));
+        let owed = recovery.lines(clock.now()).map_err(failed)?;
+        let (writer, state) = Writer::new(file, owed, Arc::clone(&clock));
         let queue = writer.start().map_err(failed)?;
         Ok(Self { group: Group::new(queue, clock, max_waiting), state })
     }

@@ -75,7 +75,9 @@ impl Group {
         &self,
         record: &Record<'_>,
     ) -> Result<Arc<SetOnce<Result<(), AuditUnavailable>>>, AuditUnavailable> {
-        let now = self.shared.clock.now();
+        let mut line = Vec::with_capacity(TYPICAL_LINE_BYTES);
+        let encoded = record.write_to(&mut line, self.shared.clock.now());
+        encoded.map_err(|source| AuditUnavailable::NotEncoded(Arc::new(source)))?;
         let mut pending = self.shared.pending();
         if !record.is_outcome() && pending.waiting >= self.shared.max_waiting {
             return Err(AuditUnavailable::Overloaded { max_waiting: self.shared.max_waiting });
@@ -84,7 +86,7 @@ impl Group {
         let is_first = pending.open.is_none();
         let lines = pending.open.get_or_insert_default();
         lines.records += 1;
-        record.write_to(if record.is_outcome() { &mut lines.outcomes } else { &mut lines.others }, now);
+        if record.is_outcome() { &mut lines.outcomes } else { &mut lines.others }.extend_from_slice(&line);
         let settled = Arc::clone(&lines.settled);
         drop(pending);
         if is_first {
@@ -158,6 +160,9 @@ impl Drop for Leader {
         self.settle(Err(AuditUnavailable::Closed));
     }
 }
+
+/// An intent of a pod has about so many.
+const TYPICAL_LINE_BYTES: usize = 512;
 
 #[cfg(test)]
 mod tests {

@@ -2,6 +2,7 @@
 
 use std::{
     fmt::Display,
+    io,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -117,20 +118,25 @@ impl<'a> Signing<'a> {
 }
 
 impl Record<'_> {
-    /// Appends the record to `lines`, with its time and a newline.
-    pub(super) fn write_to(&self, lines: &mut Vec<u8>, time: SystemTime) {
-        let start = lines.len();
-        if serde_json::to_writer(&mut *lines, &Line { time, record: self }).is_err() {
-            // Memory takes every byte, and no map has a key that is not a string: it cannot happen.
-            lines.truncate(start);
-        }
-        lines.push(b'\n');
+    /// Appends the record to `lines`, with its time and a newline; nothing of it if it has no form in JSON.
+    pub(super) fn write_to(&self, lines: &mut Vec<u8>, time: SystemTime) -> io::Result<()> {
+        write_line(lines, &Line { time, record: self })
     }
 
     /// Ends an intent: must be written even if the caller no longer waits for it.
     pub(super) fn is_outcome(&self) -> bool {
         matches!(self, Self::Issued { .. } | Self::Failed { .. })
     }
+}
+
+fn write_line(lines: &mut Vec<u8>, line: &impl Serialize) -> io::Result<()> {
+    let start = lines.len();
+    if let Err(error) = serde_json::to_writer(&mut *lines, line) {
+        lines.truncate(start);
+        return Err(error.into());
+    }
+    lines.push(b'\n');
+    Ok(())
 }
 
 #[derive(Serialize)]

@@ -80,17 +80,20 @@ impl Recovery {
     }
 
     /// The lines that bring the log in order, to be written before any other.
-    pub(super) fn lines(&self, now: SystemTime) -> Vec<u8> {
+    ///
+    /// # Errors
+    /// One of them has no form in JSON.
+    pub(super) fn lines(&self, now: SystemTime) -> io::Result<Vec<u8>> {
         let mut lines = Vec::new();
         if let Some(bytes) = self.torn {
             lines.push(b'\n');
-            Record::Torn { bytes }.write_to(&mut lines, now);
+            Record::Torn { bytes }.write_to(&mut lines, now)?;
         }
         for request_id in &self.open {
-            Record::Abandoned { request_id }.write_to(&mut lines, now);
+            Record::Abandoned { request_id }.write_to(&mut lines, now)?;
         }
-        Record::Started.write_to(&mut lines, now);
-        lines
+        Record::Started.write_to(&mut lines, now)?;
+        Ok(lines)
     }
 }
 

@@ -88,15 +88,7 @@ impl Writer {
 
     /// One write for all of `commits` and everything owed.
     fn commit(&mut self, commits: Vec<Commit>) {
-        let mut lines = self.owed.clone();
-        if let Some(Failing { since, refused_records }) = self.failing {
-            Record::Resumed { since, refused_records }.write_to(&mut lines, self.clock.now());
-        }
-        for commit in &commits {
-            lines.extend_from_slice(&commit.outcomes);
-            lines.extend_from_slice(&commit.others);
-        }
-        let written = self.file.append(&lines).map_err(|source| AuditUnavailable::Write {
+        let written = self.write(&commits).map_err(|source| AuditUnavailable::Write {
             path: self.file.path().into(),
             source: Arc::new(source),
         });
@@ -108,6 +100,26 @@ impl Writer {
             // Nobody waits any more when the serving core was cut off at shutdown.
             let _ = commit.done.send(written.clone());
         }
+    }
+
+    fn write(&mut self, commits: &[Commit]) -> io::Result<()> {
+        let owed = self.owed.len();
+        let written = self.append(commits);
+        self.owed.truncate(owed);
+        written
+    }
+
+    /// Leaves everything that it wrote, or tried to, behind what is owed.
+    fn append(&mut self, commits: &[Commit]) -> io::Result<()> {
+        let lines = &mut self.owed;
+        if let Some(Failing { since, refused_records }) = self.failing {
+            Record::Resumed { since, refused_records }.write_to(lines, self.clock.now())?;
+        }
+        for commit in commits {
+            lines.extend_from_slice(&commit.outcomes);
+            lines.extend_from_slice(&commit.others);
+        }
+        self.file.append(lines)
     }
 
     fn succeeded(&mut self) {

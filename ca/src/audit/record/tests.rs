@@ -38,8 +38,18 @@ fn caller(pod: Pod) -> Caller {
 
 fn json_of(record: &Record<'_>) -> Value {
     let mut line = Vec::new();
-    record.write_to(&mut line, start());
+    record.write_to(&mut line, start()).unwrap();
     serde_json::from_slice(&line).unwrap()
+}
+
+#[test]
+fn what_has_no_form_in_json_is_an_error_and_leaves_nothing_behind() {
+    let keys_are_no_strings = std::collections::BTreeMap::from([((1, 2), "value")]);
+    let mut lines = b"before\n".to_vec();
+
+    write_line(&mut lines, &keys_are_no_strings).unwrap_err();
+
+    assert_eq!(lines, b"before\n");
 }
 
 #[test]
