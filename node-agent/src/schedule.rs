@@ -35,10 +35,11 @@ impl RotationSchedule {
     }
 
     /// An attempt has failed. `jitter` is drawn from [0, 1); `at_least` is what the CA asked for, zero when it
-    /// asked for nothing.
+    /// asked for nothing. It is heard within the bounds above: nobody goes without for longer, and no
+    /// certificate dies for it.
     pub(crate) fn failed(&mut self, now: SystemTime, jitter: f64, at_least: Duration) {
         let ceiling = self.back_off_ceiling(now);
-        let wait = ceiling.mul_f64(jitter.clamp(0.0, 1.0)).max(at_least.min(LONGEST_BACK_OFF));
+        let wait = ceiling.mul_f64(jitter.clamp(0.0, 1.0)).max(at_least.min(self.longest_back_off(now)));
         self.next_attempt = now + wait.max(SHORTEST_BACK_OFF);
         self.failures = self.failures.saturating_add(1);
     }
@@ -73,9 +74,13 @@ impl RotationSchedule {
 
     fn back_off_ceiling(&self, now: SystemTime) -> Duration {
         let doubled = FIRST_BACK_OFF.saturating_mul(1 << self.failures.min(MOST_DOUBLINGS));
+        doubled.min(self.longest_back_off(now))
+    }
+
+    fn longest_back_off(&self, now: SystemTime) -> Duration {
         match self.held.map(|held| held.remaining(now)).filter(|left| !left.is_zero()) {
-            Some(left) => doubled.min(LONGEST_BACK_OFF).min(left / 2),
-            None => doubled.min(LONGEST_BACK_OFF_WITH_NOTHING),
+            Some(left) => LONGEST_BACK_OFF.min(left / 2),
+            None => LONGEST_BACK_OFF_WITH_NOTHING,
         }
     }
 }

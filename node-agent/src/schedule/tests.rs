@@ -71,11 +71,17 @@ fn what_has_become_worthless_is_renewed_sooner_and_never_later() {
 
 #[test]
 fn the_cas_own_wish_is_heard_within_bounds() {
-    let mut schedule = RotationSchedule::starting(at(0));
-    schedule.failed(at(0), 0.0, Duration::from_secs(20));
-    assert_eq!(wait(&schedule, at(0)), Duration::from_secs(20));
-    schedule.failed(at(0), 0.0, Duration::from_secs(86_400));
-    assert_eq!(wait(&schedule, at(0)), LONGEST_BACK_OFF);
+    for (name, mut schedule, now, asks_for, waits) in [
+        ("nothing in hand, a short wait", RotationSchedule::starting(at(0)), 0, 4, 4),
+        ("nothing in hand, a long one", RotationSchedule::starting(at(0)), 0, 86_400, 5),
+        ("a certificate that serves", holding(1000, 0.5), 550, 20, 20),
+        ("a certificate that serves, a long wait", holding(1000, 0.5), 550, 86_400, 60),
+        ("a certificate that dies in 20 s", holding(1000, 0.5), 980, 86_400, 10),
+        ("a certificate that is dead", holding(1000, 0.5), 1000, 86_400, 5),
+    ] {
+        schedule.failed(at(now), 0.0, Duration::from_secs(asks_for));
+        assert_eq!(wait(&schedule, at(now)).as_secs(), waits, "{name}");
+    }
 }
 
 proptest! {
@@ -86,10 +92,13 @@ proptest! {
     }
 
     #[test]
-    fn with_nothing_in_hand_no_wait_exceeds_5_s(dice in proptest::collection::vec(0.0..1.0f64, 1..40)) {
+    fn with_nothing_in_hand_no_wait_exceeds_5_s(
+        asked_for in 0u64..1000,
+        dice in proptest::collection::vec(0.0..1.0f64, 1..40),
+    ) {
         let mut schedule = RotationSchedule::starting(at(0));
         for jitter in dice {
-            schedule.failed(at(0), jitter, Duration::ZERO);
+            schedule.failed(at(0), jitter, Duration::from_secs(asked_for));
             let wait = wait(&schedule, at(0));
             prop_assert!(wait >= SHORTEST_BACK_OFF && wait <= LONGEST_BACK_OFF_WITH_NOTHING, "{wait:?}");
         }
@@ -99,13 +108,14 @@ proptest! {
     fn a_back_off_leaves_room_for_another_attempt(
         lifetime in 10u64..1_000_000,
         spent in 0.4..0.99f64,
+        asked_for in 0u64..1000,
         dice in proptest::collection::vec(0.0..1.0f64, 1..40),
     ) {
         let mut schedule = holding(lifetime, 0.5);
         let now = at(0) + Duration::from_secs(lifetime).mul_f64(spent);
         let left = at(lifetime).duration_since(now).unwrap();
         for jitter in dice {
-            schedule.failed(now, jitter, Duration::ZERO);
+            schedule.failed(now, jitter, Duration::from_secs(asked_for));
             let wait = wait(&schedule, now);
             prop_assert!(wait <= LONGEST_BACK_OFF && wait <= (left / 2).max(SHORTEST_BACK_OFF), "{wait:?}");
         }

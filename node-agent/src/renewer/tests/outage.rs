@@ -129,9 +129,9 @@ async fn a_ca_that_is_connected_and_silent_is_found_again_by_a_single_probe() {
 #[tokio::test(start_paused = true)]
 async fn an_overloaded_ca_is_left_alone_as_long_as_it_asks() {
     let world = World::new();
-    world.ca.always(Answer::Fail(FakeCa::overloaded(Duration::from_secs(20))));
+    world.ca.always(Answer::Fail(FakeCa::overloaded(Duration::from_secs(4))));
     let lease = world.lease(&world.token("web", HOUR)).unwrap();
-    world.pass(Duration::from_secs(19)).await;
+    world.pass(Duration::from_secs(3)).await;
     assert_eq!(world.ca.calls().len(), 1);
     world.pass(Duration::from_secs(2)).await;
     assert_eq!(world.ca.calls().len(), 2);
