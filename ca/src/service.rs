@@ -38,6 +38,8 @@ struct Parts {
     metrics: Metrics,
     /// Lines about who is not authenticated, and about crowds.
     strangers: LineLimit,
+    /// Lines about what authenticated callers may not have: each has its record in the audit in any case.
+    callers: LineLimit,
     /// Lines about what keeps us from issuing: one per request would bury the cause.
     ourselves: LineLimit,
 }
@@ -46,7 +48,14 @@ impl CertificateService {
     /// The service in front of this walk.
     pub fn new(admission: Admission, issuance: Issuance, metrics: Metrics) -> Self {
         let lines = || LineLimit::new(BURST, PACE);
-        Self(Arc::new(Parts { admission, issuance, metrics, strangers: lines(), ourselves: lines() }))
+        Self(Arc::new(Parts {
+            admission,
+            issuance,
+            metrics,
+            strangers: lines(),
+            callers: lines(),
+            ourselves: lines(),
+        }))
     }
 
     async fn issue(
@@ -74,10 +83,11 @@ impl CertificateService {
         status::status(reason, request_id)
     }
 
-    /// An authenticated caller's refusal has its line in any case, as it has its record; all others are bounded.
+    /// Lines are bounded by kind, so that none is buried by another. Who was refused and why is in the audit,
+    /// whole, if the caller is authenticated.
     fn log(&self, request_id: &RequestId, reason: Reason, refused: &Refused) {
         let admitted = match refused {
-            Refused::Csr(_) | Refused::Denied(_) => Some(0),
+            Refused::Csr(_) | Refused::Denied(_) => self.0.callers.admit(),
             Refused::Audit(_) | Refused::Authority(_) => self.0.ourselves.admit(),
             Refused::Overloaded(_) | Refused::Authentication(_) => self.0.strangers.admit(),
         };

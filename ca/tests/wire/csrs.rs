@@ -5,7 +5,7 @@ use tonic::{Code, Status};
 
 use crate::{
     csr::{self, Place, WEB},
-    house::{House, request_id},
+    house::{House, logged, request, request_id},
 };
 
 /// The refusal of a CSR, after looking at what the audit says of it.
@@ -150,4 +150,19 @@ async fn every_kind_of_key_that_is_allowed_gets_a_certificate_that_openssl_accep
             Err(status) => panic!("{case}: {status:?}"),
         }
     }
+}
+
+#[tokio::test]
+async fn a_storm_of_refused_csrs_is_in_the_audit_whole_and_in_the_log_in_part() {
+    let house = House::open().await;
+    let (mut client, token) = (house.client().await, house.token());
+    let mut ids = Vec::new();
+    for _ in 0..60 {
+        let status = client.create_certificate(request(&token, "no CSR", 0)).await.unwrap_err();
+        ids.push(request_id(status.metadata()));
+    }
+
+    assert!(ids.iter().all(|id| house.audit(id).len() == 1));
+    let lines = ids.iter().filter(|id| !logged(id).is_empty()).count();
+    assert!((20..60).contains(&lines), "{lines} lines");
 }
