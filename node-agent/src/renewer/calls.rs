@@ -92,7 +92,11 @@ impl Renewer {
         self.ready.finish(turn, if refused { Verdict::Refused } else { Verdict::NotRefused }, now);
         match &result {
             Err(Failed { trouble: Trouble::CaAway(_), .. }) => self.gate.found_no_ca(now, fastrand::f64()),
-            _ => self.gate.found_ca(),
+            Ok(_) | Err(Failed { trouble: Trouble::Refused(_) | Trouble::NonsenseFromCa(_), .. }) => {
+                self.gate.found_ca();
+            }
+            // No token, or no key: the CA was not asked.
+            Err(_) => {}
         }
         let judged = result.and_then(|granted| {
             let identity = Some(granted.identity.clone());

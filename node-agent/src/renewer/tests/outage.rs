@@ -1,6 +1,6 @@
 //! What serves while the CA is away, busy or wrong, and who comes first afterwards.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use signet_client::{
     Reachability,
@@ -9,7 +9,11 @@ use signet_client::{
 use tonic::Code;
 
 use super::MINUTE;
-use crate::testing::{HOUR, World, served};
+use crate::{
+    peer::testing::peer_named,
+    secret_cache::Credential,
+    testing::{HOUR, UID, World, served},
+};
 
 #[tokio::test(start_paused = true)]
 async fn whatever_the_ca_answers_the_old_svid_serves_to_its_end() {
@@ -71,6 +75,22 @@ async fn an_absent_ca_is_waited_for_and_its_return_wakes_all() {
     world.ca.set_reachability(Reachability::Reachable);
     world.settle().await;
     assert!(leases.iter().all(|lease| served(lease).is_some()), "without any more waiting");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_never_reached_the_ca_says_nothing_of_it() {
+    let world = World::holding_at_most(1000);
+    world.ca.set_reachability(Reachability::Failing);
+    world.ca.always(Answer::Fail(FakeCa::unavailable()));
+    let without_a_token = |number| {
+        let file = Credential::File(Path::new(&format!("/nowhere/{number}")).into());
+        world.cache.subscribe(&file, UID, peer_named(&format!("file{number}"))).unwrap()
+    };
+    let waiting =
+        |number| world.lease_of(&format!("pod{number}"), &world.token(&format!("w{number}"), HOUR)).unwrap();
+    let _leases: Vec<_> = (0..100).flat_map(|number| [without_a_token(number), waiting(number)]).collect();
+    world.pass(MINUTE).await;
+    assert!(world.ca.calls().len() < 50, "{} calls into a dead line", world.ca.calls().len());
 }
 
 #[tokio::test(start_paused = true)]
