@@ -13,16 +13,25 @@ type Root = rustls_pki_types::CertificateDer<'static>;
 ///
 /// * A bundle with a version replaces an older one and is ignored when it is not newer, so that replicas of
 ///   different age cannot make the roots flap.
-/// * Roots that come without a version (istiod and others send none) are united, and each is dropped one leaf
-///   lifetime after it was last seen: until then a leaf under it may live.
+/// * Roots that come without a version (istiod and others send none) are united.
 ///
-/// Both kinds may be held at once while an operator moves from one CA to another.
+/// Both kinds may be held at once while an operator moves from one CA to another, to either side. Roots without
+/// a version, each by itself, and those with one, together, are dropped one leaf lifetime after the CA last sent
+/// any such: until then a leaf under them may live.
 #[derive(Debug, Clone)]
 pub(crate) struct HeldBundle {
     trust_domain: TrustDomain,
-    versioned: Option<(BundleVersion, Vec<Root>)>,
+    versioned: Option<Versioned>,
     unversioned: HashMap<Root, SystemTime>,
     longest_leaf: Duration,
+}
+
+#[derive(Debug, Clone)]
+struct Versioned {
+    version: BundleVersion,
+    roots: Vec<Root>,
+    /// When a bundle with any version came last, be it an older one: whoever sent it signs under these roots.
+    seen: SystemTime,
 }
 
 impl HeldBundle {
@@ -35,14 +44,19 @@ impl HeldBundle {
     pub(crate) fn with(&self, received: &TrustBundle, now: SystemTime) -> Self {
         let mut held = self.clone();
         match received.version() {
-            Some(version) if held.versioned.as_ref().is_none_or(|(known, _)| *known < version) => {
-                held.versioned = Some((version, received.authorities().to_vec()));
-            }
-            Some(_) => {}
+            Some(version) => match &mut held.versioned {
+                Some(known) if known.version >= version => known.seen = now,
+                older => {
+                    let roots = received.authorities().to_vec();
+                    *older = Some(Versioned { version, roots, seen: now });
+                }
+            },
             None => held.unversioned.extend(received.authorities().iter().map(|root| (root.clone(), now))),
         }
         let oldest = now.checked_sub(held.longest_leaf);
-        held.unversioned.retain(|_, seen| oldest.is_none_or(|oldest| *seen >= oldest));
+        let counts = |seen: SystemTime| oldest.is_none_or(|oldest| seen >= oldest);
+        held.unversioned.retain(|_, seen| counts(*seen));
+        held.versioned = held.versioned.filter(|known| counts(known.seen));
         held
     }
 
@@ -53,11 +67,10 @@ impl HeldBundle {
 
     /// All roots held, in an order that depends on nothing but them: proxies must see one version of one set.
     pub(crate) fn bundle(&self) -> Result<TrustBundle, BundleError> {
-        let versioned = self.versioned.iter().flat_map(|(_, roots)| roots);
-        let mut roots: Vec<Root> = versioned.chain(self.unversioned.keys()).cloned().collect();
+        let mut roots: Vec<Root> = self.roots().cloned().collect();
         roots.sort_by(|one, other| one.as_ref().cmp(other.as_ref()));
         roots.dedup();
-        let version = self.versioned.as_ref().map(|(version, _)| *version);
+        let version = self.versioned.as_ref().map(|known| known.version);
         TrustBundle::new(self.trust_domain.clone(), roots, version)
     }
 
@@ -72,7 +85,7 @@ impl HeldBundle {
     }
 
     fn roots(&self) -> impl Iterator<Item = &Root> {
-        self.versioned.iter().flat_map(|(_, roots)| roots).chain(self.unversioned.keys())
+        self.versioned.iter().flat_map(|known| &known.roots).chain(self.unversioned.keys())
     }
 }
 
@@ -147,6 +160,20 @@ mod tests {
         assert!(holds(&held, &[&istiod, &signet]));
         let held = held.with(&bundle(&[&signet], Some((1, 1))), at(101));
         assert!(holds(&held, &[&signet]));
+    }
+
+    #[test]
+    fn a_move_back_to_a_ca_without_versions_drops_the_versioned_roots_as_well() {
+        let (signet, istiod) = (root(), root());
+        let mut held = HeldBundle::empty(trust_domain()).with(&bundle(&[&signet], Some((1, 2))), at(0));
+        held.saw_leaf_of(Duration::from_secs(100));
+        let held = held.with(&bundle(&[&istiod], None), at(50));
+        let seen_again = held.with(&bundle(&[&signet], Some((1, 1))), at(60));
+        let held = held.with(&bundle(&[&istiod], None), at(100));
+        assert!(holds(&held, &[&signet, &istiod]), "a leaf issued at 0 lives until 100");
+        assert!(holds(&held.with(&bundle(&[&istiod], None), at(101)), &[&istiod]));
+        let held = seen_again.with(&bundle(&[&istiod], None), at(101));
+        assert!(holds(&held, &[&signet, &istiod]), "a replica of that CA still signs under them");
     }
 
     #[test]
