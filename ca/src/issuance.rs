@@ -3,7 +3,7 @@
 //! Every way to ask for a certificate walks here. Each step takes what only the step before it can make, and
 //! work on hostile bytes comes after authentication.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use signet_identity::{Approved, Ask, Caller, Csr, CsrError, Denied, IssuingPolicy};
 use signet_runtime::telemetry::chain;
@@ -31,8 +31,8 @@ pub struct Asked<'a> {
     pub request_id: &'a RequestId,
     /// What the caller shows.
     pub credentials: Credentials<'a>,
-    /// Where it came from, for the audit.
-    pub peer: String,
+    /// Where it came from, if over TCP; for the audit.
+    pub peer: Option<SocketAddr>,
     /// The CSR.
     pub csr_pem: &'a str,
     /// What is wanted beside it.
@@ -81,7 +81,7 @@ impl Issuance {
     /// See [`Refused`]. Once the caller is authenticated, the refusal is in the audit log before it is returned.
     pub async fn issue(&self, asked: Asked<'_>) -> Result<authority::Issuance, Refused> {
         let caller = self.authentication.authenticate(asked.credentials).await?;
-        let requester = Requester::Caller { caller: Caller::clone(&caller), peer: asked.peer };
+        let requester = Requester::Caller { caller: Arc::clone(&caller), peer: asked.peer };
         let request_id = asked.request_id;
         match self.decide(&caller, asked.csr_pem, asked.ask) {
             Ok(approved) => {

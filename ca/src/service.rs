@@ -1,6 +1,6 @@
 //! The gRPC edge: requests in, certificates or statuses out.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use signet_identity::{Ask, BundleVersion};
 use signet_proto::{
@@ -144,10 +144,10 @@ fn lifetime(seconds: i64) -> Option<Duration> {
     u64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs)
 }
 
-fn address(extensions: &Extensions) -> String {
-    match extensions.get::<Peer>().map(Peer::origin) {
-        Some(Origin::Tcp(address)) => address.to_string(),
-        Some(Origin::Unix(_)) | None => String::new(),
+fn address(extensions: &Extensions) -> Option<SocketAddr> {
+    match extensions.get::<Peer>()?.origin() {
+        Origin::Tcp(address) => Some(*address),
+        Origin::Unix(_) => None,
     }
 }
 

@@ -3,6 +3,8 @@
 use std::{
     fmt::Display,
     io,
+    net::SocketAddr,
+    sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -89,9 +91,9 @@ pub enum Requester {
     /// A caller that proved who it is.
     Caller {
         /// As authenticated.
-        caller: Caller,
-        /// Address of the connection.
-        peer: String,
+        caller: Arc<Caller>,
+        /// Address of the connection, if it came over TCP.
+        peer: Option<SocketAddr>,
     },
     /// The CA itself, for its own serving certificate: the line has neither `caller` nor `peer`.
     Authority,
@@ -152,7 +154,7 @@ struct RequesterFields<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     caller: Option<CallerFields<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    peer: Option<&'a str>,
+    peer: Option<SocketAddr>,
 }
 
 #[derive(Serialize)]
@@ -180,7 +182,7 @@ impl Serialize for Requester {
                     pod_uid: pod.uid.as_deref(),
                     node: pod.node.as_deref(),
                 };
-                RequesterFields { caller: Some(caller), peer: Some(peer) }
+                RequesterFields { caller: Some(caller), peer: *peer }
             }
         };
         fields.serialize(serializer)

@@ -1,5 +1,7 @@
 //! How each record reads.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use serde_json::{Value, json};
 use signet_identity::{
     Ask, CertificateRequest, Csr, IssuingPolicy, Pod, PrivateKey, SpiffeId, TrustDomain, approve,
@@ -9,6 +11,7 @@ use signet_identity::{
 use super::*;
 
 const AUDIENCE: &str = "istio-ca";
+const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 7)), 4711);
 
 fn start() -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(1_800_000_000_250)
@@ -19,7 +22,7 @@ fn trust_domain() -> TrustDomain {
 }
 
 /// Who a real token says is calling.
-fn caller(pod: Pod) -> Caller {
+fn caller(pod: Pod) -> Arc<Caller> {
     let issuer = "https://kubernetes.default.svc".to_owned();
     let development = DevelopmentIssuer::new(PrivateKey::generate().unwrap(), issuer.clone()).unwrap();
     let request = TokenRequest {
@@ -33,7 +36,7 @@ fn caller(pod: Pod) -> Caller {
     let keys = Jwks::from_json(development.jwks_json().as_bytes()).unwrap();
     let rules = TokenRules { issuer, audiences: vec![AUDIENCE.to_owned()], leeway: Duration::ZERO };
     let token = jwt::verify(&token, &keys, &rules, start()).unwrap();
-    Caller::from_service_account(&token, &trust_domain()).unwrap()
+    Arc::new(Caller::from_service_account(&token, &trust_domain()).unwrap())
 }
 
 fn json_of(record: &Record<'_>) -> Value {
@@ -65,7 +68,7 @@ fn an_intent_says_who_asked_for_what_with_which_key_and_who_signs() {
     let hour = Duration::from_secs(3600);
     let policy = IssuingPolicy::new(trust_domain(), hour, hour).unwrap();
     let approved = approve(&caller, csr, Ask::default(), &policy).unwrap();
-    let requester = Requester::Caller { caller, peer: "10.0.0.7:4711".to_owned() };
+    let requester = Requester::Caller { caller: Arc::clone(&caller), peer: Some(PEER) };
 
     let line = json_of(&Record::Signing(Signing::new("r-1", &requester, &approved, "abcd")));
 
@@ -106,13 +109,13 @@ fn the_authoritys_own_certificate_has_dns_names_and_no_caller() {
 
 #[test]
 fn a_refusal_says_who_was_refused_and_why() {
-    let requester = Requester::Caller { caller: caller(Pod::default()), peer: "10.0.0.7:4711".to_owned() };
+    let requester = Requester::Caller { caller: caller(Pod::default()), peer: None };
 
     let line = json_of(&Record::Refused { request_id: "r-1", requester: &requester, reason: "not yours" });
 
     assert_eq!((&line["event"], &line["reason"]), (&json!("refused"), &json!("not yours")));
     assert_eq!(line["caller"]["subject"], "system:serviceaccount:shop:cart");
-    assert_eq!(line["caller"].get("pod"), None);
+    assert_eq!((line["caller"].get("pod"), line.get("peer")), (None, None));
 }
 
 #[test]
