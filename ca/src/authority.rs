@@ -52,6 +52,7 @@ struct Active {
     key_id: String,
     proof: AuthorityProof,
     bundle: Arc<TrustBundle>,
+    bundle_pem: Arc<str>,
 }
 
 #[derive(Clone)]
@@ -81,6 +82,8 @@ pub struct Issuance {
     pub svid: X509Svid,
     /// What the certificate's peers must trust.
     pub bundle: Arc<TrustBundle>,
+    /// The bundle in PEM, made once per authority and not per answer.
+    pub bundle_pem: Arc<str>,
 }
 
 /// Why there is no certificate, ordered by whose fault it is. It is in the audit too, unless the audit is why.
@@ -144,7 +147,8 @@ impl Authority {
     ) -> Result<Self, AuthorityError> {
         let proof = prove(&issuer, &bundle, clock.now()).await?;
         let key_id = issuer.certificate().key_id();
-        let active = Arc::new(Active { issuer, key_id, proof, bundle: Arc::new(bundle) });
+        let bundle_pem = bundle.to_pem().into();
+        let active = Arc::new(Active { issuer, key_id, proof, bundle: Arc::new(bundle), bundle_pem });
         let metrics = Metrics {
             issued: metrics::counter!("signet_ca_issuances_total", "outcome" => "issued"),
             failed: metrics::counter!("signet_ca_issuances_total", "outcome" => "failed"),
@@ -203,7 +207,7 @@ impl Authority {
         let issued = recorded.map_err(IssueError::from).and(certified);
         let counter = if issued.is_ok() { &self.metrics.issued } else { &self.metrics.failed };
         counter.increment(1);
-        Ok(Issuance { svid: issued?, bundle: Arc::clone(&active.bundle) })
+        Ok(active.hand_out(issued?))
     }
 
     async fn record_outcome(
@@ -227,6 +231,10 @@ impl Authority {
 }
 
 impl Active {
+    fn hand_out(&self, svid: X509Svid) -> Issuance {
+        Issuance { svid, bundle: Arc::clone(&self.bundle), bundle_pem: Arc::clone(&self.bundle_pem) }
+    }
+
     /// Makes the certificate, and checks it as a peer will.
     async fn certify(&self, approved: &Approved, now: SystemTime) -> Result<X509Svid, IssueError> {
         let chain = self.issuer.issue(approved, now).await?;

@@ -123,7 +123,7 @@ impl istio_certificate_service_server::IstioCertificateService for CertificateSe
 /// The layout that Istio's clients read: leaf, one element per intermediate, all roots together in the last.
 fn response(request_id: &RequestId, issued: &authority::Issuance) -> Response<IstioCertificateResponse> {
     let mut cert_chain = issued.svid.to_pem_elements();
-    cert_chain.push(issued.bundle.to_pem());
+    cert_chain.push(issued.bundle_pem.to_string());
     let mut response = Response::new(IstioCertificateResponse { cert_chain });
     describe(response.metadata_mut(), request_id, issued.bundle.version());
     response

@@ -116,10 +116,11 @@ async fn what_is_issued_verifies_in_full_and_is_in_the_audit() {
     let request = request(HOUR);
     let (id, key) = (request.request_id.clone(), request.approved.public_key().clone());
 
-    let Issuance { svid, bundle } = scene.authority.issue(request).await.unwrap();
+    let Issuance { svid, bundle, bundle_pem } = scene.authority.issue(request).await.unwrap();
 
     let expected = Expected { identity: svid.identity(), public_key: &key };
     X509Svid::verify(svid.chain().to_vec(), expected, &bundle, scene.log.clock.now()).unwrap();
+    assert_eq!(*bundle_pem, bundle.to_pem());
     assert_eq!(scene.log.events(), ["started", "signing", "issued"]);
     let lines = scene.log.lines();
     assert_eq!(
