@@ -28,7 +28,7 @@ use self::{
     calls::Done,
     gate::Gate,
     queue::ReadyQueue,
-    recalls::Recalls,
+    recalls::{GIVEN_UP_AFTER, Recalls},
     trust::Trust,
     work::{Stage, Step, Work},
 };
@@ -178,7 +178,7 @@ impl Renewer {
             }
             Step::Recall(end) => {
                 work.stage = Stage::Recalling;
-                self.recalls.add(key.clone(), end);
+                self.recalls.add(key.clone(), work.peer.clone(), end);
                 self.wake_at_the_end(key, now);
             }
             Step::GiveUp => self.give_up(key, now),
@@ -249,7 +249,6 @@ impl Renewer {
             // A stream that does not go is asked again, less and less often.
             work.schedule.failed(now, fastrand::f64(), RECALL_PATIENCE);
             work.entry.recall();
-            self.recalls.left(work.peer.clone(), now);
             metrics::recalled();
             self.look_at(&key);
         }
@@ -289,8 +288,9 @@ impl Renewer {
 /// Timers run on a clock that stands still while the machine sleeps; certificates do not. So the wall is looked
 /// at this often.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
-/// How long a recalled stream has before it is recalled again. Envoy is back within a second.
-const RECALL_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a recalled stream has before it is recalled again. Envoy is back within a second. Longer than its
+/// place is kept, so that its pod's others come before one that does not go.
+const RECALL_PATIENCE: Duration = GIVEN_UP_AFTER.saturating_add(Duration::from_secs(5));
 
 #[cfg(test)]
 mod tests;

@@ -10,13 +10,20 @@ use crate::{peer::PeerKey, secret_cache::SecretKey};
 /// Streams that are to be closed because their token can no longer renew. Pure.
 ///
 /// The earliest expiry goes first, and no more than [`MOST_AWAY`] proxies are away at once: if they do not
-/// come back, few are the worse for it.
+/// come back, few are the worse for it. No more than one of them is any one peer's, so that a pod with a
+/// thousand dead tokens does not delay another's recall.
 #[derive(Debug, Default)]
 pub(crate) struct Recalls {
     /// By the end of the certificate, then by arrival.
-    due: BTreeMap<(SystemTime, u64), SecretKey>,
+    due: BTreeMap<(SystemTime, u64), Due>,
     arrivals: u64,
     away: VecDeque<Away>,
+}
+
+#[derive(Debug)]
+struct Due {
+    key: SecretKey,
+    peer: PeerKey,
 }
 
 #[derive(Debug)]
@@ -26,31 +33,33 @@ struct Away {
 }
 
 impl Recalls {
-    /// The certificate of this entry ends at `expiry`, and its token is dead.
-    pub(crate) fn add(&mut self, key: SecretKey, expiry: SystemTime) {
+    /// The certificate of this entry of the peer's ends at `expiry`, and its token is dead.
+    pub(crate) fn add(&mut self, key: SecretKey, peer: PeerKey, expiry: SystemTime) {
         self.arrivals += 1;
-        self.due.insert((expiry, self.arrivals), key);
+        self.due.insert((expiry, self.arrivals), Due { key, peer });
     }
 
     /// This entry needs no recall any more.
     pub(crate) fn forget(&mut self, key: &SecretKey) {
-        self.due.retain(|_, due| due != key);
+        self.due.retain(|_, due| due.key != *key);
     }
 
     /// The entry that should come first.
     pub(crate) fn earliest(&self) -> Option<&SecretKey> {
-        self.due.values().next()
+        self.due.values().next().map(|due| &due.key)
     }
 
-    /// Takes the entry whose streams are to be closed now.
+    /// Takes the entry whose streams are to be closed now. Its peer is away from then on.
     pub(crate) fn next(&mut self, now: SystemTime) -> Option<SecretKey> {
         self.away.retain(|away| away.given_up_at > now);
-        if self.away.len() < MOST_AWAY { self.due.pop_first().map(|(_, key)| key) } else { None }
-    }
-
-    /// The streams of this peer are being closed.
-    pub(crate) fn left(&mut self, peer: PeerKey, now: SystemTime) {
+        if self.away.len() >= MOST_AWAY {
+            return None;
+        }
+        let is_here = |due: &Due| self.away.iter().all(|away| away.peer != due.peer);
+        let place = self.due.iter().find(|(_, due)| is_here(due)).map(|(place, _)| *place)?;
+        let Due { key, peer } = self.due.remove(&place)?;
         self.away.push_back(Away { peer, given_up_at: now + GIVEN_UP_AFTER });
+        Some(key)
     }
 
     /// This peer has opened a stream.
@@ -60,17 +69,17 @@ impl Recalls {
         }
     }
 
-    /// When a place becomes free although nobody returns, if somebody waits for one.
+    /// When a place becomes free although nobody returns, if somebody waits for one. To be asked when
+    /// [`Recalls::next`] has nobody left.
     pub(crate) fn next_release(&self) -> Option<SystemTime> {
-        let waiting = !self.due.is_empty() && self.away.len() >= MOST_AWAY;
-        self.away.front().filter(|_| waiting).map(|away| away.given_up_at)
+        self.away.front().filter(|_| !self.due.is_empty()).map(|away| away.given_up_at)
     }
 }
 
 /// Enough to renew 30 proxies a second, few enough to be lost.
 pub(crate) const MOST_AWAY: usize = 16;
 /// Envoy is back after half a second, and after 30 s when its back-off has grown to the end.
-const GIVEN_UP_AFTER: Duration = Duration::from_secs(10);
+pub(crate) const GIVEN_UP_AFTER: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
@@ -95,17 +104,22 @@ mod tests {
     fn recall_all(recalls: &mut Recalls, now: SystemTime) -> Vec<SecretKey> {
         let mut gone = Vec::new();
         while let Some(key) = recalls.next(now) {
-            recalls.left(peer(gone.len()), now);
             gone.push(key);
         }
         gone
+    }
+
+    /// As many recalls as fit at the next release.
+    fn recall_next(recalls: &mut Recalls) -> Vec<SecretKey> {
+        let release = recalls.next_release().unwrap();
+        recall_all(recalls, release)
     }
 
     #[test]
     fn the_earliest_expiry_is_recalled_first() {
         let mut recalls = Recalls::default();
         for (number, expiry) in [(0, 30), (1, 10), (2, 20)] {
-            recalls.add(key(number), at(expiry));
+            recalls.add(key(number), peer(number), at(expiry));
         }
         assert_eq!(recalls.earliest(), Some(&key(1)));
         assert_eq!(recall_all(&mut recalls, at(0)), [key(1), key(2), key(0)]);
@@ -115,7 +129,7 @@ mod tests {
     fn no_more_than_sixteen_are_away_until_one_returns_or_is_given_up() {
         let mut recalls = Recalls::default();
         for number in 0..40 {
-            recalls.add(key(number), at(100));
+            recalls.add(key(number), peer(number), at(100));
         }
         assert_eq!(recall_all(&mut recalls, at(0)).len(), MOST_AWAY);
         recalls.returned(&peer(99));
@@ -128,9 +142,23 @@ mod tests {
     }
 
     #[test]
+    fn no_more_than_one_of_a_peers_is_away() {
+        let mut recalls = Recalls::default();
+        for number in 0..3 {
+            recalls.add(key(number), peer(7), at(10));
+        }
+        recalls.add(key(3), peer(8), at(20));
+        assert_eq!(recall_all(&mut recalls, at(0)), [key(0), key(3)]);
+        recalls.returned(&peer(7));
+        assert_eq!(recall_all(&mut recalls, at(1)), [key(1)]);
+        assert_eq!(recall_next(&mut recalls), [], "that was the other's place");
+        assert_eq!(recall_next(&mut recalls), [key(2)]);
+    }
+
+    #[test]
     fn one_that_needs_no_recall_any_more_is_left_alone() {
         let mut recalls = Recalls::default();
-        recalls.add(key(1), at(10));
+        recalls.add(key(1), peer(1), at(10));
         recalls.forget(&key(1));
         assert_eq!(recalls.next(at(0)), None);
         assert_eq!(recalls.next_release(), None);

@@ -46,6 +46,25 @@ async fn streams_whose_token_is_over_are_recalled_sixteen_at_a_time_the_earliest
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_pod_with_many_dead_tokens_does_not_delay_anothers_recall() {
+    let world = World::new();
+    let many: Vec<_> = (0..40)
+        .map(|number| world.lease_of("greedy", &world.token(&format!("g{number}"), MINUTE)).unwrap())
+        .collect();
+    world.pass(Duration::from_secs(1)).await;
+    let one = world.lease_of("modest", &world.token("modest", MINUTE)).unwrap();
+    world.settle().await;
+    world.ca.set_reachability(Reachability::Disconnected);
+    world.pass(HOUR.mul_f64(0.75)).await;
+    world.ca.set_reachability(Reachability::Reachable);
+    world.settle().await;
+    assert!(one.is_recalled(&one.now()), "although its SVID is the last to end");
+    assert_eq!(recalled(&many).len(), 1);
+    world.pass(Duration::from_secs(10)).await;
+    assert_eq!(recalled(&many).len(), 2, "the next when the first is given up");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_silent_ca_is_probed_with_a_dead_token_when_there_is_no_other() {
     let world = World::new();
     let leases = forty_with_short_tokens(&world).await;
