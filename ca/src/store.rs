@@ -5,10 +5,11 @@
 //! | `state.json` | epoch and sequence of the bundle, trust domain, active authority: its certificate, and the name of its key file |
 //! | `key-<fingerprint>.pem` | a private key, PKCS#8, mode 0600 |
 //! | `root-cert.pem` | the trust bundle as operators hand it to others; made from `state.json` whenever it differs |
+//! | `key-<fingerprint>.pem.stray` | a key that `state.json` does not name, set aside by a start |
 //! | `lock` | held for as long as the process lives, so that two CAs never share a directory; says whose it is |
 //!
 //! `state.json` is replaced as a whole and is the one point of commit: a crash before it leaves the previous
-//! state (and perhaps a key that nothing names, which the next start removes), a crash after it the new one.
+//! state (and perhaps a key that nothing names, which the next start sets aside), a crash after it the new one.
 //! Nothing that cannot be understood is ever overwritten.
 
 mod lock;
@@ -167,7 +168,7 @@ impl DirectoryStore {
         }
         let store = Self::load(settings, state, lock)?;
         store.signing_key()?;
-        store.remove_unnamed_keys()?;
+        store.set_unnamed_keys_aside()?;
         store.export_bundle()?;
         Ok(store)
     }
@@ -210,18 +211,24 @@ impl DirectoryStore {
         Ok(Self { directory: settings.directory.clone(), key, certificate, bundle, _lock: lock })
     }
 
-    /// Each was made just before a crash, and has signed nothing.
-    fn remove_unnamed_keys(&self) -> Result<(), StoreError> {
-        let remove = || {
+    /// Each was most likely made just before a crash; but a key that could have signed is never destroyed.
+    fn set_unnamed_keys_aside(&self) -> Result<(), StoreError> {
+        let rename = || {
             for entry in fs::read_dir(&self.directory)? {
                 let entry = entry?;
-                if KeyRef::named(&entry.file_name()).is_some_and(|key| key != self.key) {
-                    fs::remove_file(entry.path())?;
-                }
+                let Some(key) = KeyRef::named(&entry.file_name()).filter(|key| *key != self.key) else {
+                    continue;
+                };
+                let stray = format!("{}.stray", key.file_name());
+                fs::rename(entry.path(), self.directory.join(&stray))?;
+                tracing::warn!(
+                    file = stray,
+                    "set a key aside that the state does not name; remove it if no other CA needs it"
+                );
             }
             Ok(())
         };
-        remove().map_err(|source| StoreError::Directory { directory: self.directory.clone(), source })
+        rename().map_err(|source| StoreError::Directory { directory: self.directory.clone(), source })
     }
 
     fn export_bundle(&self) -> Result<(), StoreError> {

@@ -70,7 +70,7 @@ impl State {
 impl KeyRef {
     /// The name that a key's file has: half of its fingerprint tells all keys apart.
     pub(super) fn of(key: &PublicKey) -> Self {
-        let fingerprint: String = key.fingerprint().to_string().chars().take(32).collect();
+        let fingerprint: String = key.fingerprint().to_string().chars().take(FINGERPRINT_DIGITS).collect();
         Self { file: format!("{PREFIX}{fingerprint}{SUFFIX}") }
     }
 
@@ -78,7 +78,9 @@ impl KeyRef {
     pub(super) fn named(file: &OsStr) -> Option<Self> {
         let file = file.to_str()?;
         let fingerprint = file.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?;
-        fingerprint.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| Self { file: file.to_owned() })
+        let is_ours = fingerprint.len() == FINGERPRINT_DIGITS
+            && fingerprint.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        is_ours.then(|| Self { file: file.to_owned() })
     }
 
     pub(super) fn file_name(&self) -> &str {
@@ -91,5 +93,6 @@ pub(super) fn path(directory: &Path) -> PathBuf {
     directory.join("state.json")
 }
 
+const FINGERPRINT_DIGITS: usize = 32;
 const PREFIX: &str = "key-";
 const SUFFIX: &str = ".pem";
