@@ -45,13 +45,32 @@ impl LogFile {
             self.file.write_all(b"\n")?;
             self.torn = false;
         }
-        let length = self.file.metadata()?.len();
-        let written = self.file.write_all(lines).and_then(|()| self.sync());
+        let mut left = lines;
+        let written = self.write(&mut left).and_then(|()| self.sync());
         if written.is_err() {
             // A pipe or a device cannot be shortened: then a newline at least ends what got through.
-            self.torn = self.file.set_len(length).is_err();
+            self.torn = self.take_back(lines.len() - left.len()).is_err();
         }
         written
+    }
+
+    /// Writes all of `left`, of which nothing is left then.
+    fn write(&mut self, left: &mut &[u8]) -> io::Result<()> {
+        while !left.is_empty() {
+            match self.file.write(left) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => *left = left.get(written..).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Cuts the last `bytes` off. How long the file is, is asked only here: others may have shortened it.
+    fn take_back(&self, bytes: usize) -> io::Result<()> {
+        let length = self.file.metadata()?.len();
+        self.file.set_len(length.saturating_sub(bytes as u64))
     }
 
     fn sync(&self) -> io::Result<()> {
