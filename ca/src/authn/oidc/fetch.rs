@@ -24,8 +24,8 @@ pub struct Fetcher {
     /// PEM of the authorities that the server's certificate must chain to; without it, those of the operating
     /// system.
     pub ca_file: Option<PathBuf>,
-    /// A bearer token to send along (the Kubernetes API server wants one). Only with `ca_file`: the token goes
-    /// to servers under that authority, wherever the discovery document points.
+    /// A bearer token to send along (the Kubernetes API server wants one). It goes by https to servers under
+    /// `ca_file` and to no other, wherever a discovery document points.
     pub bearer_token_file: Option<PathBuf>,
 }
 
@@ -61,7 +61,9 @@ pub enum FetchError {
         source: reqwest::Error,
     },
     /// An answer that is no document. Redirects count as that.
-    #[error("{url} answered with HTTP status {status}; set `bearer_token_file` if the server wants a token")]
+    #[error(
+        "{url} answered with HTTP status {status}; if the server wants a token, set `bearer_token_file` and `ca_file`: it is sent by https only"
+    )]
     Status {
         /// What was asked for.
         url: String,
@@ -82,7 +84,10 @@ impl Fetcher {
     pub(super) async fn get(&self, url: &Url) -> Result<Vec<u8>, FetchError> {
         let failed = |source| FetchError::Request { url: url.to_string(), source };
         let mut request = self.client()?.get(url.clone());
-        if let Some(token) = self.bearer_token()? {
+        if url.scheme() == "https"
+            && self.ca_file.is_some()
+            && let Some(token) = self.bearer_token()?
+        {
             request = request.bearer_auth(token.trim());
         }
         let mut response = request.send().await.map_err(failed)?;

@@ -94,14 +94,35 @@ async fn a_server_that_hangs_is_given_up() {
 async fn the_bearer_token_is_read_for_each_fetch() {
     let directory = tempfile::tempdir().unwrap();
     let token_file = directory.path().join("token");
-    let server = HttpServer::start("{}").await;
-    let fetcher = Fetcher { bearer_token_file: Some(token_file.clone()), ..Fetcher::default() };
+    let (server, pem) = HttpServer::start_tls("{}").await;
+    let ca_file = directory.path().join("ca.crt");
+    std::fs::write(&ca_file, pem).unwrap();
+    let fetcher = Fetcher { ca_file: Some(ca_file), bearer_token_file: Some(token_file.clone()) };
     for token in ["first", "second"] {
         std::fs::write(&token_file, format!("{token}\n")).unwrap();
 
         fetcher.get(&server.base.parse().unwrap()).await.unwrap();
 
         assert!(server.requests().last().unwrap().contains(&format!("authorization: Bearer {token}\r\n")));
+    }
+}
+
+/// Wherever a discovery document points, and in development too.
+#[tokio::test]
+async fn the_bearer_token_goes_to_no_server_that_is_not_proven() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "secret").unwrap();
+    let (_, pem) = HttpServer::start_tls("{}").await;
+    let ca_file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(ca_file.path(), pem).unwrap();
+    let server = HttpServer::start("{}").await;
+    let token = || Some(file.path().to_owned());
+    for (case, ca_file) in [("without TLS", Some(ca_file.path().to_owned())), ("without `ca_file`", None)] {
+        let fetcher = Fetcher { ca_file, bearer_token_file: token() };
+
+        fetcher.get(&server.base.parse().unwrap()).await.unwrap();
+
+        assert!(!server.requests().last().unwrap().contains("authorization"), "{case}");
     }
 }
 
