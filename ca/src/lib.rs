@@ -7,7 +7,6 @@ pub mod authority;
 pub mod config;
 pub mod health;
 pub mod issuance;
-mod line_limit;
 pub mod metrics;
 pub mod process;
 mod request_id;

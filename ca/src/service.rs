@@ -8,6 +8,7 @@ use signet_proto::{
     metadata::{BUNDLE_EPOCH, BUNDLE_SEQUENCE, REQUEST_ID},
 };
 use signet_runtime::{
+    line_limit::LineLimit,
     peer::{Origin, Peer},
     telemetry::chain,
 };
@@ -22,7 +23,6 @@ use crate::{
     authn::{AuthnError, Credentials},
     authority,
     issuance::{Asked, Issuance, Refused},
-    line_limit::LineLimit,
     metrics::Metrics,
     request_id::RequestId,
     status::{self, Reason},

@@ -1,7 +1,7 @@
 //! What any Signet process stands on.
 //!
 //! Serving: [`listener`] accepts, [`cores`] run, [`connection`] bounds, [`peer`] says who, [`tls`] protects.
-//! Operating: [`config`], [`telemetry`], [`operations`], [`shutdown`], [`hardening`]. Below both: [`files`]
+//! Operating: [`config`], [`telemetry`], [`line_limit`], [`operations`], [`shutdown`], [`hardening`]. Below both: [`files`]
 //! and the real [`clock`]. Nothing here knows what a certificate authority or a node agent is.
 
 mod accept;
@@ -11,6 +11,7 @@ pub mod connection;
 pub mod cores;
 pub mod files;
 pub mod hardening;
+pub mod line_limit;
 pub mod listener;
 pub mod operations;
 pub mod peer;

@@ -7,10 +7,10 @@ use std::{
 
 use tokio::time::Instant;
 
-/// A bound on log lines: so many at once, then one per `pace`. Who cannot prove to be anyone must not be able
-/// to fill the disk of the log.
+/// A bound on log lines: so many at once, then one per `pace`. Strangers must not be able to fill the disk of the
+/// log.
 #[derive(Debug)]
-pub(crate) struct LineLimit {
+pub struct LineLimit {
     burst: u32,
     pace: Duration,
     state: Mutex<Spent>,
@@ -25,12 +25,12 @@ struct Spent {
 
 impl LineLimit {
     /// At most `burst` lines at once, and one more every `pace`.
-    pub(crate) fn new(burst: u32, pace: Duration) -> Self {
+    pub fn new(burst: u32, pace: Duration) -> Self {
         Self { burst, pace, state: Mutex::new(Spent { lines: 0, since: Instant::now(), suppressed: 0 }) }
     }
 
     /// Whether a line may be written now, and if so how many were not since the last one.
-    pub(crate) fn admit(&self) -> Option<u64> {
+    pub fn admit(&self) -> Option<u64> {
         let mut spent = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         spent.recover(self.pace);
         if spent.lines == self.burst {
