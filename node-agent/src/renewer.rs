@@ -122,7 +122,7 @@ impl Renewer {
                     work.peer = peer;
                 }
                 // A stream shows the token anew: the CA's old word on it no longer counts.
-                work.refused = false;
+                work.refused_until = None;
                 key
             }
             Event::Left(key) => key,
@@ -212,12 +212,15 @@ impl Renewer {
         }
     }
 
-    /// The token can get nothing and there is nothing: the streams are told, unless they were told before.
+    /// The token can get nothing and there is nothing: the streams are told, unless they were told before. One
+    /// that waits for roots alone stays, and the CA may say something else when its word no longer counts.
     fn give_up(&mut self, key: &SecretKey, now: SystemTime) {
-        if let Some(work) = self.works.get(key).filter(|work| !work.refused) {
+        let Some(work) = self.works.get(key) else { return };
+        if !work.is_refused(now) {
             work.entry.fail(self.cache.withhold(key, Arc::new(Trouble::TokenOver)), None);
         }
-        self.sleep_until(key, now + LONGEST_SLEEP, now);
+        let until = work.refused_until.filter(|until| *until > now);
+        self.sleep_until(key, until.unwrap_or(now + LONGEST_SLEEP), now);
     }
 
     fn forget(&mut self, key: &SecretKey) {

@@ -21,6 +21,7 @@ use crate::{
 pub(crate) use credential::{Credential, claimed_identity};
 pub(crate) use entry::{Entry, Lease, SecretKey, SvidState};
 use refused_tokens::RefusedTokens;
+pub(crate) use refused_tokens::VERDICT_COUNTS_FOR;
 
 /// The cached secrets: one watched entry per credential, and one bundle for all. Cheap to clone.
 ///

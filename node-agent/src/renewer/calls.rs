@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     metrics,
-    secret_cache::{Credential, SecretKey},
+    secret_cache::{Credential, SecretKey, VERDICT_COUNTS_FOR},
     trouble::Trouble,
 };
 
@@ -170,7 +170,8 @@ impl Renewer {
         work.schedule.failed(now, fastrand::f64(), trouble.retry_after());
         work.found_no_ca = matches!(*trouble, Trouble::CaAway(_));
         let same_token = matches!(work.entry.credential(), Credential::Stream(_));
-        work.refused = same_token && matches!(*trouble, Trouble::Refused(_));
+        let refused = same_token && matches!(*trouble, Trouble::Refused(_));
+        work.refused_until = refused.then(|| now + VERDICT_COUNTS_FOR);
         tracing::warn!(
             spiffe_id = failed.identity.as_ref().map(tracing::field::display),
             credential = %key,

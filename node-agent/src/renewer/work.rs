@@ -24,8 +24,8 @@ pub(super) struct Work {
     pub(super) timer: Option<delay_queue::Key>,
     /// Whether the CA has ever granted anything to this credential.
     pub(super) proven: bool,
-    /// Whether the CA has refused this very token since it was last shown by a stream.
-    pub(super) refused: bool,
+    /// Until when the CA's refusal of this very token counts, unless a stream shows it anew.
+    pub(super) refused_until: Option<SystemTime>,
     /// Whether the last attempt found no CA, so that its return is worth another.
     pub(super) found_no_ca: bool,
     /// What is served, but for its key.
@@ -69,7 +69,7 @@ impl Work {
             stage: Stage::Resting,
             timer: None,
             proven: false,
-            refused: false,
+            refused_until: None,
             found_no_ca: false,
             held: None,
         }
@@ -94,7 +94,13 @@ impl Work {
     }
 
     pub(super) fn token_is_of_use(&self, now: SystemTime) -> bool {
-        !self.refused && !self.entry.credential().is_over(now)
+        !self.is_refused(now) && !self.entry.credential().is_over(now)
+    }
+
+    /// Whether the CA's refusal stands. While an SVID serves it stands for good: the proxy is asked for a fresh
+    /// token, and the old one is worth no more calls.
+    pub(super) fn is_refused(&self, now: SystemTime) -> bool {
+        self.refused_until.is_some_and(|until| until > now || self.schedule.serves_until(now).is_some())
     }
 
     /// The CA that was not there is back.

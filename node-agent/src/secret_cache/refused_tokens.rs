@@ -74,7 +74,8 @@ impl Refused {
 
 /// A bound on memory, about 1 MB. The older half is forgotten at once, so that a storm of tokens costs no search.
 const MOST_REMEMBERED: usize = 4096;
-const VERDICT_COUNTS_FOR: Duration = Duration::from_secs(30);
+/// How long the CA's word on a token counts.
+pub(crate) const VERDICT_COUNTS_FOR: Duration = Duration::from_secs(30);
 /// Longer than the longest hold and Envoy's longest back-off together.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(120);
 
