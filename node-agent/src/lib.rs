@@ -17,5 +17,5 @@ mod trouble;
 pub mod workload;
 
 pub use renewer::{Renewer, Terms};
-pub use sds::{Peers, SdsService, StreamLimits};
+pub use sds::{Connection, Peers, SdsService, StreamLimits};
 pub use secret_cache::SecretCache;

@@ -1,29 +1,68 @@
 //! Who shares a budget: the processes of one pod, as far as that can be told from outside.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{
+    fs,
+    io::ErrorKind,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
-use signet_runtime::peer::Peer;
+use signet_runtime::peer::UnixCredentials;
 
-/// Names whoever a peer's streams, calls and attempts are counted for: its pod, else its cgroup, else its
-/// connection alone.
+/// Names whoever a peer's connections, streams, calls and attempts are counted for: its pod, else its cgroup,
+/// else its connection alone.
 ///
-/// Never taken from what the peer says. The kernel noted the pid when the peer connected; by now it may be
+/// Never taken from what the peer says. It is read once, when a connection is accepted: by then its pid may be
 /// another's, which costs fairness for a moment and no secret.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct PeerKey(Arc<str>);
 
 impl PeerKey {
-    /// Whom this peer's connection is counted for.
-    pub(crate) fn of(peer: &Peer) -> Self {
-        let cgroups = peer.unix().and_then(|unix| cgroups_of(Path::new("/proc"), unix.pid()?));
-        let budget = cgroups.as_deref().and_then(budget);
-        Self(budget.map_or_else(|| format!("{:?}", peer.connection()).into(), Arc::from))
+    /// Whom a new connection of that process is counted for.
+    ///
+    /// All whose process is gone already are counted as one: whoever lets a child connect, pass the socket on
+    /// and die would get a budget for each child.
+    pub(crate) fn of(unix: &UnixCredentials) -> Self {
+        let seen = unix.pid().map_or(Seen::Hidden, |pid| Seen::of(Path::new("/proc"), pid));
+        let budget = match &seen {
+            Seen::Cgroups(text) => budget(text),
+            Seen::Vanished => Some("vanished"),
+            Seen::Hidden => None,
+        };
+        Self(budget.map_or_else(connection, Arc::from))
     }
 }
 
-/// `/proc/<pid>/cgroup`, unless it is hidden from us or the process is gone.
-fn cgroups_of(proc: &Path, pid: i32) -> Option<String> {
-    fs::read_to_string(proc.join(pid.to_string()).join("cgroup")).ok()
+/// A name that no other connection has.
+fn connection() -> Arc<str> {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    format!("connection {}", NEXT.fetch_add(1, Ordering::Relaxed)).into()
+}
+
+/// What /proc shows of a process.
+#[derive(Debug, PartialEq, Eq)]
+enum Seen {
+    /// `/proc/<pid>/cgroup`.
+    Cgroups(String),
+    /// It has ended.
+    Vanished,
+    /// It is not ours to see.
+    Hidden,
+}
+
+impl Seen {
+    fn of(proc: &Path, pid: i32) -> Self {
+        match fs::read_to_string(proc.join(pid.to_string()).join("cgroup")) {
+            Ok(text) => Self::Cgroups(text),
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => Self::Hidden,
+            // `hidepid=2` (proc(5)) hides others' processes as if they were not there, the first one too.
+            Err(_) if !proc.join("1").exists() => Self::Hidden,
+            Err(_) => Self::Vanished,
+        }
+    }
 }
 
 /// The pod's cgroup, or the process's own when it is in no pod (cgroups(7): `hierarchy:controllers:path`).
@@ -71,8 +110,6 @@ pub(crate) mod testing {
 
 #[cfg(test)]
 mod tests {
-    use signet_runtime::peer::{Origin, UnixCredentials};
-
     use super::*;
 
     const POD: &str = "3a5f0b7e-1b2c-4d5e-8f90-123456789abc";
@@ -111,17 +148,22 @@ mod tests {
 
     #[test]
     fn peers_that_cannot_be_told_apart_are_counted_by_connection() {
-        let unseen = || Peer::new(Origin::Unix(UnixCredentials::new(None, 1337, 1337)));
-        let (one, other) = (unseen(), unseen());
-        assert_eq!(PeerKey::of(&one), PeerKey::of(&one));
-        assert_ne!(PeerKey::of(&one), PeerKey::of(&other));
+        let unseen = UnixCredentials::new(None, 1337, 1337);
+        assert_ne!(PeerKey::of(&unseen), PeerKey::of(&unseen));
+    }
+
+    #[test]
+    fn peers_that_have_vanished_share_one_budget() {
+        let [one, other] = [i32::MAX, i32::MAX - 1].map(|pid| UnixCredentials::new(Some(pid), 1337, 1337));
+        assert_eq!(PeerKey::of(&one), PeerKey::of(&other));
     }
 
     #[test]
     fn cgroups_are_read_of_the_process_that_connected() {
         let own = i32::try_from(std::process::id()).unwrap();
         let real = fs::read_to_string("/proc/self/cgroup").unwrap();
-        assert_eq!(cgroups_of(Path::new("/proc"), own), Some(real));
-        assert_eq!(cgroups_of(Path::new("/proc"), i32::MAX), None);
+        assert_eq!(Seen::of(Path::new("/proc"), own), Seen::Cgroups(real));
+        assert_eq!(Seen::of(Path::new("/proc"), i32::MAX), Seen::Vanished);
+        assert_eq!(Seen::of(Path::new("/nowhere"), own), Seen::Hidden);
     }
 }

@@ -9,6 +9,7 @@ use signet_runtime::{
     cores::Cores,
     listener::Server,
     operations::{self, Readiness},
+    peer::UnixCredentials,
     telemetry,
 };
 use tokio::{
@@ -74,7 +75,7 @@ impl Process {
             let routes = routes(service, &health)?;
             let server =
                 Server::new(routes, limits.connection, limits.capacity, cores.clone(), "signet_agent");
-            tasks.spawn(serve(server, socket, listener, stop.clone()));
+            tasks.spawn(serve(server, socket, listener, peers.clone(), stop.clone()));
         }
 
         let listener = bind_operations(config.operations.listen).await?;
@@ -114,8 +115,15 @@ fn bind_all(sockets: Vec<SocketConfig>) -> Result<Vec<(SocketConfig, UnixListene
         .collect()
 }
 
-async fn serve(server: Server, socket: SocketConfig, listener: UnixListener, stop: CancellationToken) {
-    server.serve_unix(listener, |peer| socket.admits(peer.uid()), stop).await;
+async fn serve(
+    server: Server,
+    socket: SocketConfig,
+    listener: UnixListener,
+    peers: Peers,
+    stop: CancellationToken,
+) {
+    let admit = |unix: &UnixCredentials| peers.connect(unix).filter(|_| socket.admits(unix.uid()));
+    server.serve_unix(listener, admit, stop).await;
 }
 
 /// A remark and no condition: without the CA, streams are held and certificates serve to their end.

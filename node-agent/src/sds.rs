@@ -10,6 +10,6 @@ mod service;
 mod stream;
 mod subscription;
 
-pub use peers::{Peers, StreamLimits};
+pub use peers::{Connection, Peers, StreamLimits};
 pub(crate) use secret::PublishedSecret;
 pub use service::SdsService;

@@ -61,7 +61,8 @@ impl Agent {
         let ca = Arc::new(FakeCa::new("td.test".parse().unwrap(), Arc::clone(&clock)));
         let terms = Terms { trust_domain: "td.test".parse().unwrap(), lifetime, most_svids: 100 };
         let (cache, renewer) = Renewer::new(terms, ca.clone(), clock);
-        let service = SdsService::new(&IdentitySource::StreamToken, cache, Peers::new(limits));
+        let peers = Peers::new(limits);
+        let service = SdsService::new(&IdentitySource::StreamToken, cache, peers.clone());
         let routes = Routes::new(service.into_server());
         let cores = Cores::start(2, "agent-test").unwrap();
         let bounds = Limits::default().for_endless_streams();
@@ -70,7 +71,7 @@ impl Agent {
         let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
         tasks.spawn(renewer.run(stop.clone()));
         let until = stop.clone();
-        tasks.spawn(async move { server.serve_unix(listener, |_| true, until).await });
+        tasks.spawn(async move { server.serve_unix(listener, |unix| peers.connect(unix), until).await });
         Self { ca, socket, _folder: folder, _tasks: tasks, _stop: stop.drop_guard() }
     }
 
@@ -142,7 +143,7 @@ async fn two_identities_on_one_connection_get_their_own_svids() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_too_much_is_refused_and_the_connection_goes_on() {
-    let agent = Agent::start(StreamLimits { node: 10, peer: 2 });
+    let agent = Agent::start(StreamLimits { node: 10, peer: 2, ..StreamLimits::default() });
     let (client, credential) = (agent.connect().await, agent.credential("web"));
     let [long_name, huge_name] = [3000, 64 << 10].map(|bytes| "n".repeat(bytes));
     for (name, names, code) in [
@@ -168,6 +169,24 @@ async fn what_is_too_much_is_refused_and_the_connection_goes_on() {
         }
     };
     soon(again).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_too_many_of_one_peer_is_closed_and_a_freed_place_is_given_again() {
+    let agent = Agent::start(StreamLimits { connections_per_peer: 3, ..StreamLimits::default() });
+    let served = async |client: &SdsClient| client.fetch(&["ROOTCA"], &agent.credential("web")).await.is_ok();
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        clients.push(agent.connect().await);
+        assert!(soon(served(clients.last().unwrap())).await);
+    }
+    let one_more = async || match SdsClient::connect(&agent.socket).await {
+        Ok(client) => served(&client).await,
+        Err(_) => false,
+    };
+    assert!(!soon(one_more()).await);
+    clients.pop();
+    soon(async { while !one_more().await {} }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,6 +18,7 @@ use std::{
     pin::pin,
 };
 
+use http::Extensions;
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -27,7 +28,6 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
-use crate::peer::Peer;
 use requests::Requests;
 use socket::Socket;
 
@@ -84,9 +84,15 @@ impl End {
 /// the peer is sent GOAWAY, which lets it open another connection without a failed request, and what is in
 /// flight has [`Limits`]' grace to end.
 ///
-/// Each request carries `peer` as an extension. A header list over the limit is answered with status 431, and
+/// Each request carries `known` as its extensions, [`Peer`](crate::peer::Peer) among them. A header list over the limit is answered with status 431, and
 /// the connection goes on; one far over it (about 64 KiB and more, whatever the limit) ends the connection.
-pub async fn serve<T>(mut io: T, peer: Peer, routes: Routes, limits: &Limits, stop: &CancellationToken) -> End
+pub async fn serve<T>(
+    mut io: T,
+    known: Extensions,
+    routes: Routes,
+    limits: &Limits,
+    stop: &CancellationToken,
+) -> End
 where
     T: AsyncRead + AsyncWrite + Unpin,
 {
@@ -96,7 +102,7 @@ where
     };
     let Ok(Ok(())) = begun else { return End::Preface };
     let socket = Socket::new(io, limits.patience());
-    let requests = Requests::new(routes, peer, limits.request);
+    let requests = Requests::new(routes, known, limits.request);
     let mut connection = pin!(limits.http2().serve_connection(TokioIo::new(socket), requests));
     let end = select! {
         served = connection.as_mut() => return ended_by_peer(served),

@@ -12,6 +12,7 @@ pub use capacity::Capacity;
 
 use std::{fmt, io, net::SocketAddr, sync::Arc};
 
+use http::Extensions;
 use rustls::ServerConfig;
 use tokio::{
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
@@ -59,20 +60,24 @@ impl Server {
         accept_until(&stop, |cx| listener.poll_accept(cx), take).await;
     }
 
-    /// The same over a Unix socket, without TLS, for the peers that `admits` lets in; others are closed at
-    /// once.
-    pub async fn serve_unix(
+    /// The same over a Unix socket, without TLS, for the peers that `admit` lets in; others are closed at
+    /// once. What it lets them in with is an extension of each of their requests beside [`Peer`], and is held
+    /// until the connection has ended.
+    pub async fn serve_unix<G: Clone + Send + Sync + 'static>(
         &self,
         listener: UnixListener,
-        admits: impl Fn(&UnixCredentials) -> bool + Send,
+        admit: impl Fn(&UnixCredentials) -> Option<G> + Send + Sync,
         stop: CancellationToken,
     ) {
         let take = |(stream, _)| {
-            let admitted = UnixCredentials::of(&stream).ok().filter(&admits);
-            let Some(credentials) = admitted else { return self.room.refuse(Refusal::Peer) };
+            let credentials = UnixCredentials::of(&stream).ok();
+            let admitted = credentials.and_then(|credentials| Some((credentials, admit(&credentials)?)));
+            let Some((credentials, guard)) = admitted else { return self.room.refuse(Refusal::Peer) };
             let Some(slot) = self.room.enter() else { return };
+            let mut known = known(Origin::Unix(credentials));
+            known.insert(guard);
             let (server, stop) = (self.clone(), stop.clone());
-            self.cores.deal(async move { slot.ended(server.unix(stream, credentials, stop).await) });
+            self.cores.deal(async move { slot.ended(server.unix(stream, known, stop).await) });
         };
         accept_until(&stop, |cx| listener.poll_accept(cx), take).await;
     }
@@ -95,16 +100,21 @@ impl Server {
             Ok(Err(error)) => return unshaken(from, &error),
             Err(elapsed) => return unshaken(from, &elapsed),
         };
-        let peer = Peer::new(Origin::Tcp(from));
-        connection::serve(stream, peer, self.routes.clone(), &self.limits, &stop).await
+        connection::serve(stream, known(Origin::Tcp(from)), self.routes.clone(), &self.limits, &stop).await
     }
 
     /// One connection over a Unix socket, on its core.
-    async fn unix(&self, stream: UnixStream, credentials: UnixCredentials, stop: CancellationToken) -> End {
+    async fn unix(&self, stream: UnixStream, known: Extensions, stop: CancellationToken) -> End {
         let Ok(stream) = unix_of_this_core(stream) else { return End::Broken };
-        let peer = Peer::new(Origin::Unix(credentials));
-        connection::serve(stream, peer, self.routes.clone(), &self.limits, &stop).await
+        connection::serve(stream, known, self.routes.clone(), &self.limits, &stop).await
     }
+}
+
+/// What the requests of a new connection carry.
+fn known(origin: Origin) -> Extensions {
+    let mut known = Extensions::new();
+    known.insert(Peer::new(origin));
+    known
 }
 
 /// Only for who looks for it (`debug`): strangers cause these.

@@ -31,7 +31,7 @@ async fn who_waits_while_there_are_no_file_descriptors_is_served_when_there_are(
     let before = without_file_descriptors();
     let mut accepting = JoinSet::new();
     let stopped = stop.clone();
-    accepting.spawn(async move { server.serve_unix(listener, |_| true, stopped).await });
+    accepting.spawn(async move { server.serve_unix(listener, |_| Some(()), stopped).await });
 
     sleep(Duration::from_millis(300)).await;
     assert_eq!(cores.connections(), 0);

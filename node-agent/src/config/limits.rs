@@ -8,7 +8,7 @@ use crate::StreamLimits;
 #[derive(Debug, Clone)]
 pub struct LimitsConfig {
     /// `streams`: open at once on this node, and SVIDs held. `streams_per_peer`: of one pod (of one connection,
-    /// where pods can't be told apart). Defaults 4,096 and 256.
+    /// where pods can't be told apart). Defaults 4,096 and 256. `connections_per_peer`: likewise. Default 32.
     pub streams: StreamLimits,
     /// Bounds of the process: `max_connections`.
     pub capacity: Capacity,
@@ -21,8 +21,10 @@ impl LimitsConfig {
         let default = StreamLimits::default();
         let node = section.within("streams", default.node, 1..=MANY);
         let peer = section.within("streams_per_peer", default.peer.min(node), 1..=node.max(1));
+        let connections_per_peer =
+            section.within("connections_per_peer", default.connections_per_peer, 1..=MANY);
         Self {
-            streams: StreamLimits { node, peer },
+            streams: StreamLimits { node, peer, connections_per_peer },
             capacity: Capacity::from_section(section),
             connection: connection::Limits::from_section(section).for_endless_streams(),
         }

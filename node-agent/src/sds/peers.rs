@@ -1,11 +1,13 @@
-//! How many streams each peer may have, and what it was last sent.
+//! How many connections and streams each peer may have, and what it was last sent.
 
 use std::{
     collections::{BTreeMap, HashMap},
     fmt::Write,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
+use signet_runtime::{line_limit::LineLimit, peer::UnixCredentials};
 use tonic::Status;
 
 use super::subscription::Push;
@@ -19,21 +21,26 @@ pub struct Peers(Arc<Shared>);
 struct Shared {
     limits: StreamLimits,
     state: Mutex<State>,
+    /// Log lines about rejections, of all peers: one that comes back under another key gets no more of them.
+    rejections: LineLimit,
 }
 
-/// How many SDS streams and fetches may be in progress.
+/// How many SDS streams and fetches may be in progress, and how many connections may carry them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamLimits {
     /// By all peers together.
     pub node: usize,
     /// By one peer: a cgroup, or a connection where the cgroup cannot be read.
     pub peer: usize,
+    /// Connections of one peer, on all sockets.
+    pub connections_per_peer: usize,
 }
 
 impl Default for StreamLimits {
-    /// 250 pods with sixteen streams each fit; no pod gets more than a sixteenth of it all.
+    /// 250 pods with sixteen streams each fit; no pod gets more than a sixteenth of it all. A proxy has a
+    /// connection or two.
     fn default() -> Self {
-        Self { node: 4096, peer: 256 }
+        Self { node: 4096, peer: 256, connections_per_peer: 32 }
     }
 }
 
@@ -43,17 +50,43 @@ struct State {
     peers: HashMap<PeerKey, Present>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Present {
+    connections: usize,
     streams: usize,
+    rejections: LineLimit,
     /// Version last sent under each name, whatever the stream.
     sent: BTreeMap<String, Arc<str>>,
+}
+
+impl Default for Present {
+    fn default() -> Self {
+        let rejections = LineLimit::new(LINES_AT_ONCE_OF_PEER, PACE_OF_PEER);
+        Self { connections: 0, streams: 0, rejections, sent: BTreeMap::new() }
+    }
 }
 
 impl Peers {
     /// Nobody yet.
     pub fn new(limits: StreamLimits) -> Self {
-        Self(Arc::new(Shared { limits, state: Mutex::default() }))
+        let rejections = LineLimit::new(LINES_AT_ONCE, PACE);
+        Self(Arc::new(Shared { limits, state: Mutex::default(), rejections }))
+    }
+
+    /// A place for one more connection of that process; `None` when its peer has all that it may have.
+    pub fn connect(&self, unix: &UnixCredentials) -> Option<Connection> {
+        self.connect_as(PeerKey::of(unix))
+    }
+
+    fn connect_as(&self, key: PeerKey) -> Option<Connection> {
+        let mut state = self.state();
+        let present = state.peers.entry(key.clone()).or_default();
+        if present.connections >= self.0.limits.connections_per_peer {
+            tracing::debug!(peer = ?key, "a connection too many; see `limits.connections_per_peer`");
+            return None;
+        }
+        present.connections += 1;
+        Some(Connection(Arc::new(Place { peers: self.clone(), key })))
     }
 
     /// A seat for one more stream or fetch. RESOURCE_EXHAUSTED when the peer or the node has none left.
@@ -87,6 +120,41 @@ impl Peers {
     }
 }
 
+/// The place of a connection, of which each of its requests has a clone. Free once all are dropped.
+#[derive(Debug, Clone)]
+pub struct Connection(Arc<Place>);
+
+#[derive(Debug)]
+struct Place {
+    peers: Peers,
+    key: PeerKey,
+}
+
+impl Connection {
+    /// On whose account its streams are.
+    pub(super) fn key(&self) -> &PeerKey {
+        &self.0.key
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.peers.state().leave(&self.key, |present| &mut present.connections);
+    }
+}
+
+impl State {
+    /// One less of what a peer has; nothing is remembered of a peer that has nothing any more.
+    fn leave(&mut self, key: &PeerKey, of: impl Fn(&mut Present) -> &mut usize) {
+        let Some(present) = self.peers.get_mut(key) else { return };
+        let left = of(present);
+        *left = left.saturating_sub(1);
+        if present.connections == 0 && present.streams == 0 {
+            self.peers.remove(key);
+        }
+    }
+}
+
 /// A stream's place. Dropping it frees the place.
 #[derive(Debug)]
 pub(crate) struct Seat {
@@ -104,6 +172,12 @@ impl Seat {
                 }
             }
         }
+    }
+
+    /// Whether a rejection by the peer may be logged now, and if so how many were not since the last line.
+    pub(super) fn may_log_rejection(&self) -> Option<u64> {
+        let of_peer = self.peers.state().peers.get(&self.key)?.rejections.admit()?;
+        Some(of_peer + self.peers.0.rejections.admit()?)
     }
 
     /// All that the peer was last sent, as `name@version` by name. Envoy rejects the secret that came last,
@@ -124,18 +198,19 @@ impl Drop for Seat {
     fn drop(&mut self) {
         let mut state = self.peers.state();
         state.streams = state.streams.saturating_sub(1);
-        if let Some(present) = state.peers.get_mut(&self.key) {
-            present.streams = present.streams.saturating_sub(1);
-            if present.streams == 0 {
-                state.peers.remove(&self.key);
-            }
-        }
+        state.leave(&self.key, |present| &mut present.streams);
         metrics::stream_ended();
     }
 }
 
 /// A workload has five names; a peer without a readable cgroup may speak for several workloads.
 const MOST_NAMES_NOTED: usize = 64;
+/// A proxy that rejects a bad certificate and bad roots is heard in full, and again with the next ones.
+const LINES_AT_ONCE_OF_PEER: u32 = 8;
+const PACE_OF_PEER: Duration = Duration::from_secs(10);
+/// A bad push to a whole node is seen in any of these.
+const LINES_AT_ONCE: u32 = 64;
+const PACE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
@@ -153,7 +228,7 @@ mod tests {
     }
 
     fn peers(node: usize, peer: usize) -> Peers {
-        Peers::new(StreamLimits { node, peer })
+        Peers::new(StreamLimits { node, peer, connections_per_peer: 2 })
     }
 
     #[test]
@@ -169,11 +244,52 @@ mod tests {
     }
 
     #[test]
+    fn a_peer_has_its_bound_of_connections_and_another_its_own() {
+        let peers = peers(3, 2);
+        let connect = |name: &str| peers.connect_as(peer_named(name));
+        let (first, _second) = (connect("greedy").unwrap(), connect("greedy").unwrap());
+        assert!(connect("greedy").is_none());
+        assert!(connect("modest").is_some());
+        let of_a_request = first.clone();
+        drop(first);
+        assert!(connect("greedy").is_none(), "a request holds the place");
+        drop(of_a_request);
+        assert!(connect("greedy").is_some(), "a freed place is given again");
+    }
+
+    #[test]
+    fn peers_that_have_vanished_have_one_bound_together() {
+        let peers = peers(3, 2);
+        let vanished = |pid: i32| peers.connect(&UnixCredentials::new(Some(pid), 1337, 1337));
+        let _held = [i32::MAX, i32::MAX - 1].map(|pid| vanished(pid).unwrap());
+        assert!(vanished(i32::MAX - 2).is_none());
+    }
+
+    #[test]
     fn nothing_is_remembered_of_a_peer_that_left() {
         let peers = peers(3, 2);
         drop(peers.admit(&peer_named("gone")).unwrap());
+        drop(peers.connect_as(peer_named("gone")).unwrap());
         assert!(peers.state().peers.is_empty());
         assert_eq!(peers.state().streams, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rejections_are_logged_at_a_bounded_rate_per_peer_and_for_the_node() {
+        let peers = peers(1000, 2);
+        let seat = |name: &str| peers.admit(&peer_named(name)).unwrap();
+        let lines = |seat: &Seat| (0..100).filter_map(|_| seat.may_log_rejection()).collect::<Vec<_>>();
+        let [noisy, same, other] = ["noisy", "noisy", "other"].map(seat);
+
+        assert_eq!(lines(&noisy).len(), LINES_AT_ONCE_OF_PEER as usize);
+        assert!(lines(&same).is_empty(), "another stream of the same peer");
+        assert_eq!(lines(&other).len(), LINES_AT_ONCE_OF_PEER as usize);
+
+        tokio::time::advance(PACE_OF_PEER).await;
+        assert_eq!(lines(&noisy), [92 + 100], "says how many were left out");
+
+        let all: usize = (0..100).map(|peer| lines(&seat(&format!("new {peer}"))).len()).sum();
+        assert!(all <= LINES_AT_ONCE as usize, "{all} lines of new peers");
     }
 
     #[test]

@@ -17,13 +17,12 @@ use tonic::{Extensions, Request, Response, Status, Streaming, metadata::Metadata
 
 use super::{
     interest::Asker,
-    peers::{Peers, Seat},
+    peers::{Connection, Peers, Seat},
     protocol::{Delta, Protocol, StateOfTheWorld},
     stream::SecretStream,
 };
 use crate::{
     metrics,
-    peer::PeerKey,
     secret_cache::{Credential, SecretCache},
     workload::token::{IdentitySource, stream_token},
 };
@@ -73,7 +72,9 @@ impl SdsService {
         let unix = peer
             .unix()
             .ok_or_else(|| Status::permission_denied("secrets are served on Unix sockets only"))?;
-        let (uid, peer) = (unix.uid(), PeerKey::of(peer));
+        let connection = extensions.get::<Connection>();
+        let connection = connection.ok_or_else(|| Status::internal("the connection was not counted"))?;
+        let (uid, peer) = (unix.uid(), connection.key().clone());
         let seat = self.peers.admit(&peer)?;
         let credential = self.credential(metadata)?;
         Ok((Asker { uid, peer, credential }, seat))

@@ -112,8 +112,10 @@ where
     fn note_rejection(&self, rejection: Option<Rejection>) {
         let Some(Rejection { reason }) = rejection else { return };
         metrics::rejected();
+        let Some(suppressed) = self.seat.may_log_rejection() else { return };
         tracing::warn!(
             reason,
+            suppressed,
             spiffe_id = self.interest.identity().map(tracing::field::display),
             peer = ?self.asker.peer,
             last_sent = self.seat.last_sent(),

@@ -1,25 +1,23 @@
-//! What every request gets on its way to tonic's routes: its peer, and its deadline.
+//! What every request gets on its way to tonic's routes: what is known of its peer, and its deadline.
 
 use std::{convert::Infallible, pin::Pin, time::Duration};
 
-use http::{HeaderMap, Request, Response};
+use http::{Extensions, HeaderMap, Request, Response};
 use hyper::{body::Incoming, service::Service};
 use tokio::time::timeout;
 use tonic::{Status, body::Body, service::Routes};
 use tower::ServiceExt;
 
-use crate::peer::Peer;
-
 /// The routes, as one connection reaches them.
 pub(super) struct Requests {
     routes: Routes,
-    peer: Peer,
+    known: Extensions,
     longest: Duration,
 }
 
 impl Requests {
-    pub(super) fn new(routes: Routes, peer: Peer, longest: Duration) -> Self {
-        Self { routes, peer, longest }
+    pub(super) fn new(routes: Routes, known: Extensions, longest: Duration) -> Self {
+        Self { routes, known, longest }
     }
 }
 
@@ -31,7 +29,7 @@ impl Service<Request<Incoming>> for Requests {
     /// Answers DEADLINE_EXCEEDED when the handler has given no head of an answer in time. A unary call has
     /// read its request and is done by then; a stream that has begun is not cut.
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        request.extensions_mut().insert(self.peer);
+        request.extensions_mut().extend(self.known.clone());
         let deadline = deadline(request.headers(), self.longest);
         let answer = timeout(deadline, self.routes.clone().oneshot(request));
         Box::pin(async move { answer.await.unwrap_or_else(|_| Ok(too_late().into_http())) })

@@ -24,7 +24,7 @@ use tokio_util::task::TaskTracker;
 use tonic::{Code, Status, body::Body, server::NamedService};
 
 use super::*;
-use crate::peer::{Origin, UnixCredentials};
+use crate::peer::{Origin, Peer, UnixCredentials};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -40,11 +40,12 @@ impl Served {
     /// The client's end of a socket whose other end is served.
     fn under(limits: Limits) -> (UnixStream, Self) {
         let (client, server) = UnixStream::pair().unwrap();
-        let peer = Peer::new(Origin::Unix(UnixCredentials::new(Some(7), 1337, 1337)));
+        let mut known = Extensions::new();
+        known.insert(Peer::new(Origin::Unix(UnixCredentials::new(Some(7), 1337, 1337))));
         let (stop, slow) = (CancellationToken::new(), Slow::default());
         let (stopped, routes) = (stop.clone(), Routes::new(slow.clone()));
         let mut connection = JoinSet::new();
-        connection.spawn(async move { serve(server, peer, routes, &limits, &stopped).await });
+        connection.spawn(async move { serve(server, known, routes, &limits, &stopped).await });
         (client, Self { connection, client: JoinSet::new(), stop, slow })
     }
 

@@ -9,7 +9,7 @@ use crate::connection::End;
 pub(super) enum Refusal {
     /// All places are taken.
     Full,
-    /// The peer is none that may connect.
+    /// The peer may not connect, or not once more.
     Peer,
 }
 

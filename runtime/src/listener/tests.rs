@@ -108,13 +108,30 @@ async fn a_connection_beyond_the_last_place_is_closed_at_once_and_a_place_that_f
 
 #[tokio::test]
 async fn a_peer_that_is_not_admitted_is_closed_at_once() {
-    let served = Served::start("", |_| false).await;
+    let served = Served::start("", |_| None::<()>).await;
 
     let mut stranger = served.unix().await;
 
     closed(&mut stranger).await;
     served.metric(r#"t_connections_refused_total{reason="peer"} 1"#).await;
     served.metric("t_connections 0").await;
+}
+
+#[tokio::test]
+async fn what_a_peer_was_let_in_with_is_held_until_its_connection_ends() {
+    let guard = Arc::new(());
+    let held = Arc::downgrade(&guard);
+    let mut served = Served::start("", move |_| Some(Arc::clone(&guard))).await;
+    assert_eq!(held.strong_count(), 1, "the one to be cloned");
+
+    let idle = served.unix().await;
+    served.metric("t_connections 1").await;
+    assert_eq!(held.strong_count(), 2);
+
+    served.request(idle).await;
+    served.clients.shutdown().await;
+    served.metric("t_connections 0").await;
+    assert_eq!(held.strong_count(), 1);
 }
 
 #[tokio::test]
@@ -187,10 +204,13 @@ struct Served {
 impl Served {
     /// Under those limits and bounds, for everybody.
     async fn with(limits: &str) -> Self {
-        Self::start(limits, |_| true).await
+        Self::start(limits, |_| Some(())).await
     }
 
-    async fn start(limits: &str, admits: fn(&UnixCredentials) -> bool) -> Self {
+    async fn start<G: Clone + Send + Sync + 'static>(
+        limits: &str,
+        admit: impl Fn(&UnixCredentials) -> Option<G> + Send + Sync + 'static,
+    ) -> Self {
         let document = Document::parse("t.toml", limits, Environment::of("T_", &[], [("", ""); 0])).unwrap();
         let bounds = (Limits::from_section(&document.root()), Capacity::from_section(&document.root()));
         let (limits, capacity) = document.finish(Some(bounds)).unwrap();
@@ -214,7 +234,7 @@ impl Served {
         let unix = UnixListener::bind(&socket).unwrap();
         let (metrics, mut accepting) = (recorder.handle(), JoinSet::new());
         let (over_unix, stopped) = (server.clone(), stop.clone());
-        accepting.spawn(async move { over_unix.serve_unix(unix, admits, stopped).await });
+        accepting.spawn(async move { over_unix.serve_unix(unix, admit, stopped).await });
         let stopped = stop.clone();
         accepting.spawn(async move { server.serve_tls(tcp, tls, stopped).await });
         let clients = JoinSet::new();

@@ -24,8 +24,9 @@ fn fetch(names: &[&str], tokens: &[&str]) -> Request<DiscoveryRequest> {
     for token in tokens {
         request.metadata_mut().append("authorization", format!("Bearer {token}").parse().unwrap());
     }
-    let peer = Peer::new(Origin::Unix(UnixCredentials::new(None, UID, UID)));
-    request.extensions_mut().insert(peer);
+    let unix = UnixCredentials::new(None, UID, UID);
+    request.extensions_mut().insert(Peer::new(Origin::Unix(unix)));
+    request.extensions_mut().insert(Peers::new(StreamLimits::default()).connect(&unix).unwrap());
     request
 }
 
@@ -101,7 +102,7 @@ async fn a_socket_with_a_token_file_looks_at_no_token_of_a_stream() {
 #[tokio::test(start_paused = true)]
 async fn a_full_node_says_so() {
     let world = World::new();
-    let full = service(&world, StreamLimits { node: 0, peer: 0 });
+    let full = service(&world, StreamLimits { node: 0, peer: 0, connections_per_peer: 1 });
     let status = full.fetch_secrets(fetch(&["default"], &[])).await.unwrap_err();
     assert_eq!(status.code(), Code::ResourceExhausted);
 }
