@@ -63,7 +63,7 @@ impl X509Svid {
     ) -> Result<Self, SvidError> {
         let leaf = Certificate::parse(first(&chain)?)?;
         check(&leaf, expected, proof.trust_domain(), now)?;
-        proof.check(&leaf, &chain)?;
+        proof.check(&leaf, &chain, now)?;
         let (validity, serial) = (leaf.validity, leaf.serial.to_vec());
         Ok(Self { chain, identity: expected.identity.clone(), validity, serial })
     }
@@ -142,6 +142,11 @@ pub enum SvidError {
         /// What the path validation of peers says.
         source: webpki::Error,
     },
+    /// A certificate above the leaf, or the authority of the bundle, is not valid now.
+    #[error(
+        "the authority, or a certificate above it, is not valid now; give it a new one, or check the clock of this machine"
+    )]
+    PathOver,
     /// The leaf was not signed by the proven authority, or not as it was proven.
     #[error("the certificate's {0} is not that of the proven authority")]
     NotOfTheAuthority(&'static str),

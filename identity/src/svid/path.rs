@@ -7,17 +7,17 @@ use webpki::{
     EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsage, RequiredEkuNotFoundContext,
 };
 
-use crate::TrustBundle;
+use crate::{TrustBundle, Validity};
 
 use super::SvidError;
 
 /// Is there a path from the first of `chain` to an authority of `bundle`, every certificate of it and the
-/// authority itself valid `now`?
+/// authority itself valid `now`? When that authority is valid.
 pub(super) fn verify(
     chain: &[CertificateDer<'static>],
     bundle: &TrustBundle,
     now: SystemTime,
-) -> Result<(), SvidError> {
+) -> Result<Validity, SvidError> {
     let not_trusted = |source| SvidError::NotTrusted { trust_domain: bundle.trust_domain().clone(), source };
     let (leaf, intermediates) = chain.split_first().ok_or(SvidError::EmptyChain)?;
     // webpki takes a trust anchor for valid whenever; OpenSSL and BoringSSL do not.
@@ -29,9 +29,16 @@ pub(super) fn verify(
         .map_err(not_trusted)?;
     let time = UnixTime::since_unix_epoch(now.duration_since(UNIX_EPOCH).unwrap_or_default());
     let leaf = EndEntityCert::try_from(leaf).map_err(not_trusted)?;
-    leaf.verify_for_usage(webpki::ALL_VERIFICATION_ALGS, &anchors, intermediates, time, BothEnds, None, None)
+    let path = leaf
+        .verify_for_usage(webpki::ALL_VERIFICATION_ALGS, &anchors, intermediates, time, BothEnds, None, None)
         .map_err(not_trusted)?;
-    Ok(())
+    let is_end = |authority: &CertificateDer<'static>| {
+        webpki::anchor_from_trusted_cert(authority).is_ok_and(|anchor| anchor == *path.anchor())
+    };
+    let valid = bundle.iter().filter(|(authority, validity)| validity.contains(now) && is_end(authority));
+    // A root that was made anew for its old key is trusted as long as the last of its certificates.
+    let longest = valid.map(|(_, validity)| *validity).max_by_key(Validity::not_after);
+    longest.ok_or_else(|| not_trusted(webpki::Error::UnknownIssuer))
 }
 
 /// A proxy is a client and a server: whatever restricts its extended key usage must allow both.

@@ -6,9 +6,9 @@ use std::time::SystemTime;
 use rustls_pki_types::CertificateDer;
 
 use crate::x509::Certificate;
-use crate::{CaCertificate, SignatureAlgorithm, TrustBundle, TrustDomain};
+use crate::{CaCertificate, SignatureAlgorithm, TrustBundle, TrustDomain, Validity};
 
-use super::{Expected, SvidError, X509Svid};
+use super::{Expected, SvidError, X509Svid, path};
 
 /// Proof that peers accept what an authority of this process signs: one throw-away SVID of it was verified
 /// in full. The arithmetic of a signature is the dearest part of verifying; for signatures made here, by
@@ -22,6 +22,8 @@ struct Proven {
     signer: CaCertificate,
     algorithm: SignatureAlgorithm,
     intermediates: Vec<CertificateDer<'static>>,
+    /// When each certificate above the leaf is valid, the authority of the bundle included.
+    path: Vec<Validity>,
 }
 
 impl AuthorityProof {
@@ -42,13 +44,18 @@ impl AuthorityProof {
             .public_key()
             .verify(algorithm, leaf.tbs, leaf.signature)
             .map_err(|_| SvidError::NotOfTheAuthority("signature"))?;
+        let mut path = vec![path::verify(svid.chain(), bundle, now)?];
+        for intermediate in intermediates {
+            path.push(Certificate::parse(intermediate)?.validity);
+        }
         let proof = Self(Arc::new(Proven {
             trust_domain: bundle.trust_domain().clone(),
             signer: signer.clone(),
             algorithm,
             intermediates: intermediates.to_vec(),
+            path,
         }));
-        proof.check(&leaf, svid.chain())?;
+        proof.check(&leaf, svid.chain(), now)?;
         Ok(proof)
     }
 
@@ -56,11 +63,12 @@ impl AuthorityProof {
         &self.0.trust_domain
     }
 
-    /// Is `leaf` one that the authority would have signed, above it the proven chain?
+    /// Is `leaf` one that the authority would have signed, above it the proven chain, all of it valid `now`?
     pub(super) fn check(
         &self,
         leaf: &Certificate<'_>,
         chain: &[CertificateDer<'static>],
+        now: SystemTime,
     ) -> Result<(), SvidError> {
         let proven = &*self.0;
         let differs = SvidError::NotOfTheAuthority;
@@ -78,6 +86,9 @@ impl AuthorityProof {
         }
         if chain.get(1..) != Some(&proven.intermediates[..]) {
             return Err(differs("chain"));
+        }
+        if !proven.path.iter().all(|validity| validity.contains(now)) {
+            return Err(SvidError::PathOver);
         }
         Ok(())
     }

@@ -326,6 +326,29 @@ fn a_leaf_of_another_authority_is_not_covered_by_the_proof() {
 }
 
 #[test]
+fn a_proof_ends_with_the_first_certificate_of_its_path() {
+    let year = 365 * 24 * HOUR;
+    let root = authority();
+    let outliving = root.intermediate_with(now(), |params| params.not_after = (now() + 20 * year).into());
+    let brief = root.intermediate_with(now(), |params| params.not_after = (now() + year).into());
+    for (case, authority, ends) in [
+        ("with the root, which an intermediate outlives", &outliving, now() + 10 * year),
+        ("with an intermediate above the signer", &brief.intermediate(now()), now() + year),
+    ] {
+        let (proof, holder) = (proof(authority).unwrap(), Holder::new());
+        let signed_at = |now| {
+            let chain = holder.leaf(authority).valid(now, now).sign();
+            let verified = X509Svid::verify(chain.clone(), holder.expected(), &authority.bundle(), now);
+            let here = X509Svid::verify_signed_here(chain, holder.expected(), &proof, now).map(|_| ());
+            assert_eq!(here.is_ok(), verified.is_ok(), "{case}: peers see it as we do");
+            here
+        };
+        assert_eq!(signed_at(ends), Ok(()), "{case}");
+        assert_eq!(signed_at(ends + Duration::from_secs(1)), Err(SvidError::PathOver), "{case}");
+    }
+}
+
+#[test]
 fn a_leaf_of_another_signature_algorithm_is_not_covered_by_the_proof() {
     let authority = authority();
     let caller = testing::caller(&"cluster.local".parse().unwrap(), "shop", "cart", now());
