@@ -39,11 +39,22 @@ pub(crate) fn bind(path: &Path, mode: Mode) -> Result<UnixListener, SocketError>
 /// Proxies of all users must find the socket; its own mode says who may use it.
 fn make_parent(path: &Path) -> Result<(), SocketError> {
     let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) else { return Ok(()) };
-    DirBuilder::new()
-        .recursive(true)
-        .mode(DIRECTORY_MODE)
-        .create(parent)
-        .map_err(|source| SocketError::Directory { path: parent.to_owned(), source })
+    let failed = |source| SocketError::Directory { path: parent.to_owned(), source };
+    match fs::metadata(parent) {
+        Ok(metadata) => refuse_if_others_may_replace(parent, metadata.permissions().mode()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(parent).map_err(failed)?;
+            // Whatever the umask took from it.
+            fs::set_permissions(parent, Permissions::from_mode(DIRECTORY_MODE)).map_err(failed)
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// Whoever may rename in the directory may put a socket of their own in the place of ours and collect tokens.
+fn refuse_if_others_may_replace(parent: &Path, mode: u32) -> Result<(), SocketError> {
+    let (shared, sticky) = (mode & 0o022 != 0, mode & 0o1000 != 0);
+    if shared && !sticky { Err(SocketError::SharedDirectory { path: parent.to_owned() }) } else { Ok(()) }
 }
 
 /// Leaves only what may be replaced: nothing, or a socket that nobody listens on.
@@ -92,7 +103,7 @@ fn beside(path: &Path) -> PathBuf {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SocketError {
     /// Something else lies there.
-    #[error("{} is not a socket and is left alone; remove it, or set another `path` of `[[socket]]` (a directory appears there when a pod mounts the socket before the agent makes it: mount its directory)", path.display())]
+    #[error("{} is not a socket and is left alone; remove it, or set another `path` of `[[socket]]` (a directory appears there when a pod mounts the socket before the agent makes it: mount its directory, with `readOnly: true`)", path.display())]
     NotASocket {
         /// The path.
         path: PathBuf,
@@ -116,6 +127,12 @@ pub(crate) enum SocketError {
         path: PathBuf,
         /// What the system said.
         source: io::Error,
+    },
+    /// Others could put their own socket in its place.
+    #[error("group or others may write in {}, and so put a socket of their own there; `chmod go-w` it, and let pods mount it with `readOnly: true`", path.display())]
+    SharedDirectory {
+        /// The directory.
+        path: PathBuf,
     },
     /// Another step failed.
     #[error("cannot listen on {}; its directory must be writable for the agent's user", path.display())]
@@ -162,6 +179,16 @@ mod tests {
         assert_eq!(mode_of(path.parent().unwrap()), 0o755);
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "nothing is left beside it");
         UnixStream::connect(&path).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_directory_in_which_others_may_write_is_refused_unless_it_is_sticky() {
+        for (mode, good) in [(0o755, true), (0o775, false), (0o757, false), (0o1777, true)] {
+            let (folder, path) = folder();
+            fs::set_permissions(folder.path(), Permissions::from_mode(mode)).unwrap();
+            let bound = bind(&path, MODE);
+            assert_eq!(bound.is_ok(), good, "{mode:o}: {bound:?}");
+        }
     }
 
     #[tokio::test]
