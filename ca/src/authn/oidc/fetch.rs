@@ -53,11 +53,13 @@ pub enum FetchError {
     #[error("cannot set up the HTTP client")]
     Client(#[source] reqwest::Error),
     /// No answer, or half of one.
-    #[error("cannot fetch {url}")]
+    #[error(
+        "cannot fetch {url}; check the address, and `ca_file` if the server's authority is not one of the operating system"
+    )]
     Request {
         /// What was asked for.
         url: String,
-        /// Why there is no answer.
+        /// Why there is no answer, without the URL.
         source: reqwest::Error,
     },
     /// An answer that is no document. Redirects count as that.
@@ -82,7 +84,10 @@ impl Fetcher {
     /// The document at `url`. Redirects are not followed. Authority and token files are read anew each time,
     /// since clusters rotate both.
     pub(super) async fn get(&self, url: &Url) -> Result<Vec<u8>, FetchError> {
-        let failed = |source| FetchError::Request { url: url.to_string(), source };
+        let failed = |source: reqwest::Error| FetchError::Request {
+            url: url.to_string(),
+            source: source.without_url(),
+        };
         let mut request = self.client()?.get(url.clone());
         if url.scheme() == "https"
             && self.ca_file.is_some()

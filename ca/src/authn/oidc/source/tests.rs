@@ -79,6 +79,17 @@ async fn an_answer_that_is_no_bounded_document_is_refused() {
     }
 }
 
+#[tokio::test]
+async fn a_server_without_an_answer_is_named_once_and_with_the_remedy() {
+    let source = Source::Url { url: "http://127.0.0.1:1/keys".parse().unwrap(), fetcher: Fetcher::default() };
+
+    let error = source.document(ISSUER).await.unwrap_err();
+
+    let error = chain(&error).to_string();
+    assert_eq!(error.matches("127.0.0.1:1/keys").count(), 1, "{error}");
+    assert!(error.contains("check the address") && error.contains("`ca_file`"), "{error}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_server_that_hangs_is_given_up() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
