@@ -207,6 +207,9 @@ impl Refresher {
             return Ok(false);
         }
         let jwks = self.source.keys(&document, self.development)?;
+        for reason in jwks.skipped() {
+            tracing::warn!(issuer = %self.issuer, %reason, "a key of the issuer cannot be used; tokens signed by it are refused");
+        }
         let generation = self.shared.generation() + 1;
         self.shared.held.store(Some(Arc::new(KeySet { jwks, generation })));
         self.document = document;

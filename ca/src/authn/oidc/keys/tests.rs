@@ -1,8 +1,9 @@
 //! How keys stay fresh, and how they survive a source that fails.
 
-use std::time::Duration;
+use std::{sync::Mutex, time::Duration};
 
 use signet_identity::jwt::DevelopmentIssuer;
+use tracing_subscriber::fmt::MakeWriter;
 
 use super::*;
 use crate::{
@@ -62,6 +63,55 @@ async fn keys_are_loaded_at_start() {
     tokio::time::sleep(Duration::from_millis(1)).await;
 
     assert_eq!(fresh.keys.missing(), None);
+}
+
+#[tokio::test]
+async fn each_key_that_is_skipped_is_logged_with_its_reason_when_keys_change() {
+    let good: serde_json::Value = serde_json::from_str(&issuer().jwks_json()).unwrap();
+    let set = serde_json::json!({"keys": [good["keys"][0], {"kty": "oct", "k": "AA"}]});
+    let skipped = Jwks::from_json(set.to_string().as_bytes()).unwrap().skipped().to_vec();
+    let file = KeyFile::of(&issuer());
+    file.swap(&set.to_string());
+    let source = config(Source::File(file.path()));
+    let (mut refresher, _keys) = Refresher::new(&source, DevelopmentKeys::Accepted, Metrics::new());
+    let (log, lines) = log();
+    let _logging = tracing::dispatcher::set_default(&log);
+
+    refresher.load().await.unwrap();
+    refresher.load().await.unwrap();
+
+    let lines = String::from_utf8(lines.lock().unwrap().clone()).unwrap();
+    assert_eq!(skipped.len(), 1);
+    assert_eq!(lines.matches("cannot be used").count(), 1, "{lines}");
+    assert!(lines.contains(&skipped[0]), "{lines}");
+}
+
+/// A log in memory.
+fn log() -> (tracing::Dispatch, Arc<Mutex<Vec<u8>>>) {
+    let lines = Arc::<Mutex<Vec<u8>>>::default();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(Lines(Arc::clone(&lines)));
+    (subscriber.finish().into(), lines)
+}
+
+#[derive(Clone)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Lines {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
 }
 
 #[tokio::test(start_paused = true)]
