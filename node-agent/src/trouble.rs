@@ -1,9 +1,10 @@
 //! Why a workload has no SVID, or none newer, and what that means for its streams.
 
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use signet_client::{CaError, TokenError};
 use signet_identity::{BundleError, KeyError, SvidError};
+use signet_runtime::telemetry::chain;
 use tonic::{Code, Status};
 
 /// Why there is no new SVID, ordered by whose fault it is. The text goes to the proxy, whose log shows it, and
@@ -55,18 +56,7 @@ pub(crate) enum Trouble {
 impl Trouble {
     /// The status that ends a stream, with all causes.
     pub(crate) fn status(&self) -> Status {
-        Status::new(self.code(), self.in_full())
-    }
-
-    /// The text with all causes.
-    pub(crate) fn in_full(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            text = format!("{text}: {error}");
-            cause = error.source();
-        }
-        text
+        Status::new(self.code(), chain(self).to_string())
     }
 
     /// Whether it passes by itself, so that a stream is better off waiting than being closed.

@@ -6,6 +6,7 @@ use std::{
 };
 
 use signet_client::Reachability;
+use signet_runtime::telemetry::chain;
 use tokio::{
     task::JoinError,
     time::{Instant, sleep},
@@ -177,7 +178,7 @@ impl Renewer {
             credential = %key,
             attempt = work.schedule.failures(),
             serves_for_seconds = work.schedule.serves_until(now).map(|end| seconds(end, now)),
-            trouble = trouble.in_full(),
+            trouble = %chain(&*trouble),
             "no new SVID; what is held goes on serving"
         );
         work.entry.fail(self.cache.withhold(key, trouble), failed.identity);

@@ -34,8 +34,8 @@ async fn whatever_the_ca_answers_the_old_svid_serves_to_its_end() {
         world.ca.always(answer);
         world.pass(HOUR.mul_f64(0.8)).await;
         assert_eq!(served(&lease), first, "{name}");
-        let trouble = lease.now().trouble.unwrap();
-        assert!(trouble.why().in_full().contains(says), "{name}: {}", trouble.why().in_full());
+        let told = lease.now().trouble.unwrap().why().status();
+        assert!(told.message().contains(says), "{name}: {told}");
         world.pass(HOUR.mul_f64(0.22)).await;
         assert_eq!(served(&lease), None, "{name}: it is over and is not served");
         world.ca.always(Answer::Honest);
