@@ -127,10 +127,12 @@ fn start(programs: &Programs) -> Result<(Stage, TokenIssuer, Ca)> {
     Ok((stage, issuer, ca))
 }
 
-/// The names of all files, sorted; the one of a key without what makes it unique.
+/// The names of all files, sorted; the one of a key without what makes it unique. A key that was made before the
+/// state that would have named it is set aside by the next start, as it should be.
 fn names_in(directory: &Path) -> Result<Vec<String>> {
     let entries = fs::read_dir(directory)?.collect::<Result<Vec<_>, _>>()?;
     let names = entries.iter().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let names = names.filter(|name| !name.ends_with(".stray"));
     let mut names: Vec<_> =
         names.map(|name| if name.starts_with("key-") { "key".to_owned() } else { name }).collect();
     names.sort();
