@@ -40,16 +40,13 @@ impl Figure {
     }
 
     fn verdict(&self) -> String {
-        match self.target {
-            None => String::new(),
-            Some(Target::AtLeast(aim)) => verdict(self.value >= aim, ">=", aim),
-            Some(Target::Below(aim)) => verdict(self.value < aim, "<", aim),
-        }
+        let (relation, aim, met) = match self.target {
+            None => return String::new(),
+            Some(Target::AtLeast(aim)) => (">=", aim, self.value >= aim),
+            Some(Target::Below(aim)) => ("<", aim, self.value < aim),
+        };
+        format!("{relation} {aim:<6} {}", if met { "met" } else { "MISSED" })
     }
-}
-
-fn verdict(met: bool, relation: &str, aim: f64) -> String {
-    format!("{relation} {aim:<6} {}", if met { "met" } else { "MISSED" })
 }
 
 /// Prints the table, ratios first.
