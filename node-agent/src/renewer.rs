@@ -17,11 +17,7 @@ use std::{
 use futures_util::StreamExt;
 use signet_client::{CaClient, Reachability};
 use signet_identity::{Clock, TrustDomain};
-use tokio::{
-    sync::{mpsc, watch},
-    task::JoinSet,
-    time::sleep,
-};
+use tokio::{sync::watch, task::JoinSet, time::sleep};
 use tokio_util::{sync::CancellationToken, time::DelayQueue};
 
 use self::{
@@ -47,7 +43,6 @@ pub struct Renewer {
     ca: Arc<dyn CaClient>,
     lifetime: Option<Duration>,
     reachability: watch::Receiver<Reachability>,
-    events: mpsc::UnboundedReceiver<Event>,
     works: HashMap<SecretKey, Work>,
     timers: DelayQueue<SecretKey>,
     ready: ReadyQueue,
@@ -72,7 +67,7 @@ pub struct Terms {
 impl Renewer {
     /// An empty cache, and the renewer that fills it from `ca`.
     pub fn new(terms: Terms, ca: Arc<dyn CaClient>, clock: Arc<dyn Clock>) -> (SecretCache, Self) {
-        let (cache, events) = SecretCache::new(terms.trust_domain, Arc::clone(&clock), terms.most_svids);
+        let cache = SecretCache::new(terms.trust_domain, Arc::clone(&clock), terms.most_svids);
         let renewer = Self {
             trust: Trust::new(cache.trust_domain().clone(), cache.clone()),
             reachability: ca.reachability(),
@@ -87,7 +82,6 @@ impl Renewer {
             cache: cache.clone(),
             clock,
             ca,
-            events,
         };
         (cache, renewer)
     }
@@ -101,7 +95,7 @@ impl Renewer {
             let wake = self.next_wake();
             tokio::select! {
                 () = stop.cancelled() => return,
-                Some(event) = self.events.recv() => self.hear(event),
+                event = self.cache.next_event() => self.hear(event),
                 Some(due) = self.timers.next(), if !self.timers.is_empty() => self.ring(due.into_inner()),
                 Some(done) = self.calls.join_next(), if !self.calls.is_empty() => self.finish(done),
                 Ok(()) = self.reachability.changed() => self.note_reachability(),

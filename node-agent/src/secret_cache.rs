@@ -2,6 +2,7 @@
 
 mod credential;
 mod entry;
+mod news;
 mod refused_tokens;
 
 use std::{
@@ -11,7 +12,7 @@ use std::{
 };
 
 use signet_identity::{Clock, TrustDomain};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, watch};
 
 use crate::{
     peer::PeerKey,
@@ -20,6 +21,8 @@ use crate::{
 };
 pub(crate) use credential::{Credential, claimed_identity};
 pub(crate) use entry::{Entry, Lease, SecretKey, SvidState};
+pub(crate) use news::Event;
+use news::News;
 use refused_tokens::RefusedTokens;
 pub(crate) use refused_tokens::VERDICT_COUNTS_FOR;
 
@@ -36,22 +39,14 @@ struct Shared {
     most_entries: usize,
     state: Mutex<State>,
     bundle: watch::Sender<Option<Arc<PublishedSecret>>>,
-    events: mpsc::UnboundedSender<Event>,
+    noted: Notify,
 }
 
 #[derive(Default)]
 struct State {
     entries: HashMap<SecretKey, Arc<Entry>>,
     refused: RefusedTokens,
-}
-
-/// What the renewer must know of. A stream sends two at most, and streams are bounded.
-#[derive(Debug)]
-pub(crate) enum Event {
-    /// Somebody wants this entry's SVID, on this peer's account.
-    Wanted(Arc<Entry>, PeerKey),
-    /// Nobody does any more.
-    Left(SecretKey),
+    news: News,
 }
 
 impl fmt::Debug for SecretCache {
@@ -61,16 +56,27 @@ impl fmt::Debug for SecretCache {
 }
 
 impl SecretCache {
-    /// An empty cache of at most `most_entries`, and what happens to it.
-    pub(crate) fn new(
-        trust_domain: TrustDomain,
-        clock: Arc<dyn Clock>,
-        most_entries: usize,
-    ) -> (Self, mpsc::UnboundedReceiver<Event>) {
-        let (events, happened) = mpsc::unbounded_channel();
-        let bundle = watch::Sender::new(None);
-        let state = Mutex::default();
-        (Self(Arc::new(Shared { trust_domain, clock, most_entries, state, bundle, events })), happened)
+    /// An empty cache of at most `most_entries`.
+    pub(crate) fn new(trust_domain: TrustDomain, clock: Arc<dyn Clock>, most_entries: usize) -> Self {
+        let (bundle, state, noted) = (watch::Sender::new(None), Mutex::default(), Notify::new());
+        Self(Arc::new(Shared { trust_domain, clock, most_entries, state, bundle, noted }))
+    }
+
+    /// What happens to it next, for the one renewer. May be dropped at any point: nothing is lost.
+    pub(crate) async fn next_event(&self) -> Event {
+        loop {
+            let noted = self.0.noted.notified();
+            let event = self.state().news.next();
+            match event {
+                Some(event) => return event,
+                None => noted.await,
+            }
+        }
+    }
+
+    fn note(&self, event: Event) {
+        self.state().news.note(event);
+        self.0.noted.notify_one();
     }
 
     /// The trust domain of all that is cached.
@@ -102,8 +108,7 @@ impl SecretCache {
         let entry = state.find_or_insert(key, credential, &self.0)?;
         let lease = Lease::new(Arc::clone(&entry), self.clone());
         drop(state);
-        // The receiver is gone when the renewer is, and then so are we.
-        let _ = self.0.events.send(Event::Wanted(entry, peer));
+        self.note(Event::Wanted(entry, peer));
         Ok(lease)
     }
 
@@ -169,12 +174,42 @@ impl State {
         if let Some(entry) = self.entries.get(&key) {
             return Ok(Arc::clone(entry));
         }
-        if self.entries.len() >= shared.most_entries && !self.make_room() {
+        // News of entries that made room is still to be heard, and is bounded as well.
+        let unheard = self.news.len() >= 2 * shared.most_entries;
+        if unheard || self.entries.len() >= shared.most_entries && !self.make_room() {
             let full = Trouble::TooManyEntries { most: shared.most_entries };
             return Err(Withheld::again(Arc::new(full), 1));
         }
         let entry = Arc::new(Entry::new(key.clone(), credential.clone(), &shared.trust_domain));
         self.entries.insert(key, Arc::clone(&entry));
         Ok(entry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use signet_client::testing::FakeCa;
+    use signet_identity::ManualClock;
+
+    use super::*;
+    use crate::{peer::testing::peer_named, testing::HOUR};
+
+    #[test]
+    fn who_comes_and_goes_while_nobody_listens_leaves_bounded_news() {
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(std::time::UNIX_EPOCH + 500_000 * HOUR));
+        let ca = FakeCa::new("td.test".parse().unwrap(), Arc::clone(&clock));
+        let cache = SecretCache::new("td.test".parse().unwrap(), clock, 2);
+        let come_and_go =
+            |token| cache.subscribe(&Credential::Stream(token), 1337, peer_named("pod")).map(drop);
+        let same = ca.token("a", "web", HOUR);
+        for _ in 0..100 {
+            come_and_go(same.clone()).unwrap();
+        }
+        assert_eq!(cache.state().news.len(), 1);
+        for number in 0..100 {
+            let _ = come_and_go(ca.token("a", &format!("w{number}"), HOUR));
+        }
+        assert_eq!(cache.state().news.len(), 4, "twice what is held");
+        come_and_go(same).unwrap_err();
     }
 }

@@ -158,7 +158,7 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         if self.entry.streams.fetch_sub(1, SeqCst) == 1 {
-            let _ = self.cache.0.events.send(Event::Left(self.entry.key.clone()));
+            self.cache.note(Event::Left(self.entry.key.clone()));
         }
     }
 }
