@@ -254,9 +254,14 @@ impl Renewer {
     fn note_reachability(&mut self) {
         let reachability = *self.reachability.borrow_and_update();
         metrics::ca(reachability);
-        if reachability != Reachability::Reachable {
-            tracing::warn!(?reachability, "the CA cannot be had; what is held goes on serving");
-            return;
+        match reachability {
+            Reachability::Reachable => {}
+            // Every start: the first attempt to connect is under way.
+            Reachability::Unknown => return,
+            Reachability::Disconnected | Reachability::Failing => {
+                tracing::warn!(?reachability, "the CA cannot be had; what is held goes on serving");
+                return;
+            }
         }
         tracing::info!("the CA can be had");
         self.gate.found_ca();
