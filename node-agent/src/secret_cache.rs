@@ -210,6 +210,6 @@ mod tests {
             let _ = come_and_go(ca.token("a", &format!("w{number}"), HOUR));
         }
         assert_eq!(cache.state().news.len(), 4, "twice what is held");
-        come_and_go(same).unwrap_err();
+        come_and_go(ca.token("a", "one-more", HOUR)).unwrap_err();
     }
 }
