@@ -10,13 +10,12 @@ mod issuing;
 mod limits;
 mod listen;
 mod storage;
-mod telemetry;
 
 use std::path::Path;
 
 use signet_runtime::{
     config::{Document, Environment, Faults},
-    telemetry::chain,
+    telemetry::{TelemetryConfig, chain},
 };
 
 pub use self::{
@@ -25,7 +24,6 @@ pub use self::{
     limits::LimitsConfig,
     listen::ListenConfig,
     storage::{AuditConfig, StateConfig},
-    telemetry::TelemetryConfig,
 };
 use crate::authn::{DevelopmentKeys, IssuerConfig};
 
@@ -82,7 +80,7 @@ impl Config {
         let audit = AuditConfig::read(&document.section("audit"), &state);
         let issuers = issuer::read_all(&document.tables("issuer"), development);
         let limits = LimitsConfig::read(&document.section("limits"));
-        let telemetry = TelemetryConfig::read(&document.section("telemetry"));
+        let telemetry = TelemetryConfig::from_section(&document.section("telemetry"));
         let checked = identity.zip(issuing).zip(issuers);
         document.finish(checked.map(|((identity, issuing), issuers)| Self {
             listen,

@@ -9,19 +9,18 @@ mod identity;
 mod limits;
 mod operations;
 mod socket;
-mod telemetry;
 
 use std::path::Path;
 
 use signet_client::Token;
 use signet_runtime::{
     config::{Document, Environment, Faults},
-    telemetry::chain,
+    telemetry::{TelemetryConfig, chain},
 };
 
 pub use self::{
     ca::CaConfig, certificate::CertificateConfig, identity::IdentityConfig, limits::LimitsConfig,
-    operations::OperationsConfig, socket::SocketConfig, telemetry::TelemetryConfig,
+    operations::OperationsConfig, socket::SocketConfig,
 };
 
 use crate::workload::token::IdentitySource;
@@ -70,7 +69,7 @@ impl Config {
         let certificate = CertificateConfig::read(&document.section("certificate"));
         let limits = LimitsConfig::read(&document.section("limits"));
         let operations = OperationsConfig::read(&document.section("operations"));
-        let telemetry = TelemetryConfig::read(&document.section("telemetry"));
+        let telemetry = TelemetryConfig::from_section(&document.section("telemetry"));
         let checked = identity.zip(ca).zip(sockets);
         document.finish(checked.map(|((identity, ca), sockets)| Self {
             identity,

@@ -1,11 +1,13 @@
 //! What a process tells of itself: logs and metrics.
 
 mod chain;
+mod config;
 mod logs;
 mod metrics;
 
 pub use self::{
     chain::chain,
+    config::TelemetryConfig,
     logs::{LogFormat, init},
     metrics::{Metrics, install_metrics},
 };

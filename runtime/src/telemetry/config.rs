@@ -1,6 +1,7 @@
-//! `[telemetry]`: how the CA speaks to its operator.
+//! `[telemetry]`: how a process speaks to its operator.
 
-use signet_runtime::{config::Section, telemetry::LogFormat};
+use super::LogFormat;
+use crate::config::Section;
 
 /// Logs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,7 +13,8 @@ pub struct TelemetryConfig {
 }
 
 impl TelemetryConfig {
-    pub(super) fn read(section: &Section<'_>) -> Self {
+    /// What the section sets; its keys: `log_format`, `log_filter`.
+    pub fn from_section(section: &Section<'_>) -> Self {
         Self {
             log_format: section.optional("log_format", LogFormat::Json),
             log_filter: section.optional("log_filter", "info".to_owned()),
