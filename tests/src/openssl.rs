@@ -26,13 +26,13 @@ pub fn verify_strictly(stage: &Stage, chain: &str, roots: &str) -> Result<()> {
     Ok(())
 }
 
-/// The serial of the first certificate in a PEM text, in lower-case hex without leading zeros.
+/// The serial of the first certificate in a PEM text, as Envoy writes it too: lower-case hex, two digits a byte.
 pub fn serial(stage: &Stage, pem: &str) -> Result<String> {
     let file = stage.write("certificate.pem", pem)?;
     let output = run(Command::new("openssl").args(["x509", "-noout", "-serial", "-in"]).arg(file))?;
     let text = String::from_utf8(output.stdout)?;
     let serial = text.trim().strip_prefix("serial=").with_context(|| format!("openssl says {text:?}"))?;
-    Ok(serial.trim_start_matches('0').to_lowercase())
+    Ok(serial.to_lowercase())
 }
 
 /// Begins TLS with 127.0.0.1:`port` and shows no certificate.
@@ -44,4 +44,27 @@ pub fn connect_without_certificate(port: u16) -> Result<()> {
 
 fn run(command: &mut Command) -> Result<Output> {
     command.stdin(Stdio::null()).output().context("these tests need `openssl`: install it")
+}
+
+#[cfg(test)]
+mod tests {
+    use signet::stage::Stage;
+
+    use super::*;
+
+    /// One serial in sixteen begins with a zero, which no run of these tests may depend on.
+    #[test]
+    fn a_serial_is_told_by_whole_bytes() {
+        let stage = Stage::set().unwrap();
+        let key = stage.directory().join("key.pem");
+        for expected in ["0a12", "f1a2"] {
+            let made = run(Command::new("openssl")
+                .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"])
+                .args(["-subj", "/CN=anything", "-set_serial", &format!("0x{expected}"), "-keyout"])
+                .arg(&key))
+            .unwrap();
+            let pem = String::from_utf8(made.stdout).unwrap();
+            assert_eq!(serial(&stage, &pem).unwrap(), expected);
+        }
+    }
 }

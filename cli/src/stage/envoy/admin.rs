@@ -16,7 +16,7 @@ pub struct Admin {
 pub struct ServedCertificate {
     /// Its URI SAN.
     pub identity: String,
-    /// Hex, as Envoy writes it: lower case, without leading zeros.
+    /// Hex, as Envoy writes it: lower case, two digits a byte, so that the first digit may be a zero.
     pub serial: String,
     /// RFC 3339.
     pub expires_at: String,
