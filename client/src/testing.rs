@@ -154,6 +154,11 @@ impl FakeCa {
         CaError::Unavailable(Outage::Answered(refusal(Code::Unavailable, "the signer is away")))
     }
 
+    /// As [`FakeCa::unavailable`], for a CA that does not believe a token.
+    pub fn refused_token() -> CaError {
+        CaError::TokenRefused(refusal(Code::Unauthenticated, "keys were rotated"))
+    }
+
     /// As [`FakeCa::unavailable`], for RESOURCE_EXHAUSTED.
     pub fn overloaded(retry_after: Duration) -> CaError {
         CaError::Overloaded(Refusal {

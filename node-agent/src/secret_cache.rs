@@ -9,6 +9,7 @@ use std::{
     collections::HashMap,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use signet_identity::{Clock, TrustDomain};
@@ -178,13 +179,16 @@ impl State {
         let unheard = self.news.len() >= 2 * shared.most_entries;
         if unheard || self.entries.len() >= shared.most_entries && !self.make_room() {
             let full = Trouble::TooManyEntries { most: shared.most_entries };
-            return Err(Withheld::again(Arc::new(full), 1));
+            return Err(Withheld::again(Arc::new(full), 1).standing_for(FULL_FOR));
         }
         let entry = Arc::new(Entry::new(key.clone(), credential.clone(), &shared.trust_domain));
         self.entries.insert(key, Arc::clone(&entry));
         Ok(entry)
     }
 }
+
+/// The renewer makes room in far less, unless all that is held is wanted.
+const FULL_FOR: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {

@@ -116,17 +116,23 @@ impl From<CaError> for Trouble {
 pub(crate) struct Withheld {
     why: Arc<Trouble>,
     hold: Option<Duration>,
+    stands_for: Option<Duration>,
 }
 
 impl Withheld {
     /// The stream waits until the trouble has passed.
     pub(crate) fn for_now(why: Arc<Trouble>) -> Self {
-        Self { why, hold: None }
+        Self { why, hold: None, stands_for: None }
     }
 
     /// The stream is closed, but only after `hold`: Envoy retries after every status.
     pub(crate) fn closing_after(why: Arc<Trouble>, hold: Duration) -> Self {
-        Self { why, hold: Some(hold) }
+        Self { why, hold: Some(hold), stands_for: None }
+    }
+
+    /// The same, and whoever asks again after `time` may fare better.
+    pub(crate) fn standing_for(self, time: Duration) -> Self {
+        Self { stands_for: Some(time), ..self }
     }
 
     /// The `times`th time in a row: the hold doubles from 1 s to 30 s. Trouble that passes holds for good.
@@ -142,6 +148,11 @@ impl Withheld {
     /// How long the stream is kept open; `None`: until the trouble has passed.
     pub(crate) fn hold(&self) -> Option<Duration> {
         self.hold
+    }
+
+    /// When a stream that is still open should ask again; `None`: it is told, or would fare no better.
+    pub(crate) fn stands_for(&self) -> Option<Duration> {
+        self.stands_for
     }
 }
 

@@ -7,6 +7,7 @@ use std::{
 
 use futures_util::Stream;
 use signet_identity::SpiffeId;
+use tokio::time::{Sleep, sleep};
 use tokio_stream::wrappers::WatchStream;
 
 use crate::{
@@ -37,7 +38,10 @@ impl Asker {
             Ok(lease) => {
                 Interest::Leased(Box::new(Leased { state: lease.now(), states: lease.states(), lease }))
             }
-            Err(withheld) => Interest::Refused(withheld),
+            Err(withheld) => {
+                let lapse = withheld.stands_for().map(|time| Box::pin(sleep(time)));
+                Interest::Refused { withheld, lapse }
+            }
         }
     }
 }
@@ -48,8 +52,12 @@ pub(super) enum Interest {
     /// Nothing, and it does not ask.
     #[default]
     None,
-    /// That there will be none.
-    Refused(Withheld),
+    /// That there is none to be had.
+    Refused {
+        withheld: Withheld,
+        /// Until asking again may fare better; `None`: it never will.
+        lapse: Option<Pin<Box<Sleep>>>,
+    },
     /// What the cache says.
     Leased(Box<Leased>),
 }
@@ -75,7 +83,7 @@ impl Interest {
     pub(super) fn state(&self) -> Option<&SvidState> {
         match self {
             Self::Leased(leased) => Some(&leased.state),
-            Self::None | Self::Refused(_) => None,
+            Self::None | Self::Refused { .. } => None,
         }
     }
 
@@ -88,7 +96,7 @@ impl Interest {
     pub(super) fn withheld(&self) -> Option<&Withheld> {
         match self {
             Self::None => None,
-            Self::Refused(withheld) => Some(withheld),
+            Self::Refused { withheld, .. } => Some(withheld),
             Self::Leased(leased) if leased.state.secret.is_some() => None,
             Self::Leased(leased) => leased.state.trouble.as_ref(),
         }
@@ -99,9 +107,16 @@ impl Interest {
         matches!(self, Self::Leased(leased) if leased.lease.is_recalled(&leased.state))
     }
 
-    /// Whether nothing was asked for yet.
-    pub(super) fn is_none(&self) -> bool {
-        matches!(self, Self::None)
+    /// Whether to ask now: nothing was asked for yet, or the refusal no longer stands. Else asks to be woken when
+    /// it does not.
+    pub(super) fn is_open(&mut self, context: &mut Context<'_>) -> bool {
+        match self {
+            Self::None => true,
+            Self::Refused { lapse, .. } => {
+                lapse.as_mut().is_some_and(|lapse| lapse.as_mut().poll(context).is_ready())
+            }
+            Self::Leased(_) => false,
+        }
     }
 }
 

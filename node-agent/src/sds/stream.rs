@@ -80,7 +80,7 @@ where
     fn advance(&mut self, context: &mut Context<'_>) -> Poll<Result<P::Response, End>> {
         self.read_requests(context).map_or(Ok(()), Err)?;
         self.poll_roots(context);
-        self.choose_interest();
+        self.choose_interest(context);
         self.interest.poll_news(context);
         self.check_names().map_err(|fault| Err(refuse(fault)))?;
         if let Some(response) = self.push() {
@@ -131,10 +131,11 @@ where
 
     /// Whoever asks for a certificate has an interest in the SVID. So has whoever asks for roots while none are
     /// known, for they come with an SVID; its stream is not ended for want of one.
-    fn choose_interest(&mut self) {
+    /// A refusal that no longer stands is asked about again.
+    fn choose_interest(&mut self, context: &mut Context<'_>) {
         let wants_roots = self.roots.is_none() && self.subscription.names().next().is_some();
         if self.wants_svid() || wants_roots {
-            if self.interest.is_none() {
+            while self.interest.is_open(context) {
                 self.interest = self.asker.subscribe(&self.cache);
             }
         } else {

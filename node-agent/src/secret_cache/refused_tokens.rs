@@ -46,8 +46,9 @@ impl RefusedTokens {
     /// The refusal that still stands, if there is one. Being told it again counts as another.
     pub(super) fn standing(&mut self, key: &SecretKey, now: SystemTime) -> Option<Withheld> {
         let refused = self.young.get(key).or_else(|| self.old.get(key))?;
-        let (why, _) = refused.verdict.clone().filter(|(_, until)| *until > now)?;
-        Some(Withheld::closing_after(why, hold(self.count(key.clone(), now).times)))
+        let (why, until) = refused.verdict.clone().filter(|(_, until)| *until > now)?;
+        let left = until.duration_since(now).unwrap_or_default();
+        Some(Withheld::closing_after(why, hold(self.count(key.clone(), now).times)).standing_for(left))
     }
 
     fn count(&mut self, key: SecretKey, now: SystemTime) -> &mut Refused {

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use signet_client::{Reachability, testing::Answer};
-use tonic::Code;
+use signet_client::{
+    Reachability,
+    testing::{Answer, FakeCa},
+};
 
 use super::MINUTE;
 use crate::{
@@ -95,13 +97,7 @@ async fn a_live_token_that_the_ca_refuses_at_renewal_is_recalled_too() {
     let token = world.token("web", 24 * HOUR);
     let lease = world.lease(&token).unwrap();
     world.settle().await;
-    let refusal = signet_client::Refusal {
-        code: Code::Unauthenticated,
-        message: "keys were rotated".to_owned(),
-        request_id: None,
-        retry_after: None,
-    };
-    world.ca.always(Answer::Fail(signet_client::CaError::TokenRefused(refusal)));
+    world.ca.always(Answer::Fail(FakeCa::refused_token()));
     world.pass(HOUR.mul_f64(0.75)).await;
     assert!(lease.is_recalled(&lease.now()));
     assert!(served(&lease).is_some());

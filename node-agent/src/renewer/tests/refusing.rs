@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use signet_client::{CaError, Reachability, Refusal, Token, testing::Answer};
+use signet_client::{
+    Reachability, Token,
+    testing::{Answer, FakeCa},
+};
 use tonic::Code;
 
 use super::MINUTE;
@@ -69,13 +72,7 @@ async fn a_refused_token_is_remembered_for_a_short_while() {
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_stays_has_its_refused_token_shown_again_when_the_verdict_no_longer_counts() {
     let world = World::new();
-    let refusal = Refusal {
-        code: Code::Unauthenticated,
-        message: "no".to_owned(),
-        request_id: None,
-        retry_after: None,
-    };
-    world.ca.script(Answer::Fail(CaError::TokenRefused(refusal)));
+    world.ca.script(Answer::Fail(FakeCa::refused_token()));
     let waits_for_roots = world.lease(&world.token("web", HOUR)).unwrap();
     world.pass(Duration::from_secs(29)).await;
     assert_eq!(world.ca.calls().len(), 1);

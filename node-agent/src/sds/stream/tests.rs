@@ -25,7 +25,7 @@ use crate::{
         peers::{Peers, StreamLimits},
         protocol::StateOfTheWorld,
     },
-    secret_cache::Credential,
+    secret_cache::{Credential, VERDICT_COUNTS_FOR},
     testing::{HOUR, UID, World},
 };
 
@@ -127,6 +127,36 @@ async fn a_stream_of_roots_is_never_closed_for_its_token() {
     garbage.response().await;
     nothing.response().await;
     garbage.stays_silent_for(HOUR * 2).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn roots_are_served_as_soon_as_the_refusal_of_their_streams_token_no_longer_stands() {
+    let world = World::new();
+    world.ca.always(Answer::Fail(FakeCa::refused_token()));
+    let token = world.token("web", HOUR);
+    Proxy::asking(&world, &["default"], Some(&token)).refusal().await;
+    let mut roots = Proxy::asking(&world, &["ROOTCA"], Some(&token));
+    world.ca.always(Answer::Honest);
+    let hold = Duration::from_secs(1);
+    roots.stays_silent_for(VERDICT_COUNTS_FOR - hold - Duration::from_millis(10)).await;
+    assert_eq!(world.ca.calls().len(), 1, "the refused token was not shown again");
+    world.pass(Duration::from_millis(20)).await;
+    assert_eq!(names(&roots.response().await), ["ROOTCA"]);
+    assert_eq!(world.ca.calls().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn roots_are_served_within_a_second_of_a_place_in_a_full_cache() {
+    let world = World::holding_at_most(1);
+    world.ca.always(Answer::Hang);
+    let full = Proxy::asking(&world, &["default"], Some(&world.token("first", HOUR)));
+    let (mut full, mut roots) = (full, Proxy::asking(&world, &["ROOTCA"], Some(&world.token("web", HOUR))));
+    full.stays_silent_for(Duration::from_millis(1)).await;
+    roots.stays_silent_for(MINUTE).await;
+    world.ca.always(Answer::Honest);
+    drop(full);
+    world.pass(Duration::from_secs(1)).await;
+    assert_eq!(names(&roots.response().await), ["ROOTCA"]);
 }
 
 #[tokio::test(start_paused = true)]
