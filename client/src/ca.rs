@@ -16,6 +16,7 @@ use async_trait::async_trait;
 use rustls::pki_types::CertificateDer;
 use signet_identity::{BundleError, TrustBundle};
 use tokio::sync::watch;
+use tonic::Code;
 
 use crate::Token;
 pub use anchors::AnchorsError;
@@ -65,7 +66,7 @@ pub enum CaError {
     /// The CA has too much to do.
     #[error("the CA is overloaded: {0}; it is asked again by itself")]
     Overloaded(Refusal),
-    /// There was no CA to be had, or it could not sign.
+    /// There was no CA to be had, or it could not serve this request.
     #[error("the CA is unavailable; it is asked again by itself")]
     Unavailable(#[source] Outage),
     /// The answer makes no sense.
@@ -77,6 +78,19 @@ impl CaError {
     /// The CA's own word on when to ask again (`google.rpc.RetryInfo`).
     pub fn retry_after(&self) -> Option<Duration> {
         self.refusal().and_then(|refusal| refusal.retry_after)
+    }
+
+    /// Whether a CA that is there, and not overloaded, said so. UNAVAILABLE is about this one request, as far as anybody can
+    /// tell: the keys of one token's issuer may be away, and other tokens fare better. A CA that says its time is
+    /// over was as silent as one that says nothing.
+    pub fn is_answer(&self) -> bool {
+        match self {
+            Self::TokenRefused(_) | Self::Denied(_) => true,
+            Self::Unavailable(Outage::Answered(refusal)) => {
+                !matches!(refusal.code, Code::DeadlineExceeded | Code::Cancelled)
+            }
+            Self::Overloaded(_) | Self::Unavailable(_) | Self::MalformedAnswer(_) => false,
+        }
     }
 
     /// Finds this failure in the CA's log.

@@ -149,17 +149,22 @@ impl FakeCa {
         self.state().calls.clone()
     }
 
-    /// The refusal that [`Answer::Fail`] needs for a CA that says UNAVAILABLE.
+    /// What [`Answer::Fail`] needs for a CA to which there is no connection.
+    pub fn disconnected() -> CaError {
+        CaError::Unavailable(Outage::Disconnected { address: ADDRESS.to_owned(), source: None })
+    }
+
+    /// The same for a CA that says UNAVAILABLE.
     pub fn unavailable() -> CaError {
         CaError::Unavailable(Outage::Answered(refusal(Code::Unavailable, "the signer is away")))
     }
 
-    /// As [`FakeCa::unavailable`], for a CA that does not believe a token.
+    /// The same for a CA that does not believe a token.
     pub fn refused_token() -> CaError {
         CaError::TokenRefused(refusal(Code::Unauthenticated, "keys were rotated"))
     }
 
-    /// As [`FakeCa::unavailable`], for RESOURCE_EXHAUSTED.
+    /// The same for RESOURCE_EXHAUSTED.
     pub fn overloaded(retry_after: Duration) -> CaError {
         CaError::Overloaded(Refusal {
             retry_after: Some(retry_after),

@@ -214,10 +214,11 @@ fn was_never_seen(status: &Status) -> bool {
 /// connection is noted where it is made.
 fn event(outcome: &Result<Issued, CaError>) -> Option<Event> {
     match outcome {
-        Ok(_) | Err(CaError::TokenRefused(_) | CaError::Denied(_)) => Some(Event::Answered),
+        Ok(_) => Some(Event::Answered),
         Err(CaError::Overloaded(_)) => None,
         Err(CaError::Unavailable(Outage::Disconnected { .. } | Outage::Broken { .. })) => None,
-        Err(CaError::Unavailable(_) | CaError::MalformedAnswer(_)) => Some(Event::Unserved),
+        Err(error) if error.is_answer() => Some(Event::Answered),
+        Err(_) => Some(Event::Unserved),
     }
 }
 

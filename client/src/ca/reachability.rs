@@ -11,7 +11,7 @@ pub enum Reachability {
     Reachable,
     /// The last attempt to connect failed.
     Disconnected,
-    /// Connected, but the last call got no answer, or one that says the CA can sign nothing at present.
+    /// Connected, but the last call got no answer, or nonsense.
     Failing,
 }
 
@@ -32,9 +32,9 @@ impl fmt::Display for Reachability {
 pub(crate) enum Event {
     Connected,
     ConnectFailed,
-    /// Any answer of a CA that does its work, refusals included.
+    /// Any answer, refusals and UNAVAILABLE included: each is about its own request.
     Answered,
-    /// Silence, nonsense, or the word that nothing can be signed.
+    /// Silence, or nonsense.
     Unserved,
 }
 

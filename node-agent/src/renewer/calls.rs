@@ -91,14 +91,7 @@ impl Renewer {
         self.in_flight = self.in_flight.saturating_sub(1);
         let refused = matches!(&result, Err(Failed { trouble: Trouble::Refused(_), .. }));
         self.ready.finish(turn, if refused { Verdict::Refused } else { Verdict::NotRefused }, now);
-        match &result {
-            Err(Failed { trouble: Trouble::CaAway(_), .. }) => self.gate.found_no_ca(now, fastrand::f64()),
-            Ok(_) | Err(Failed { trouble: Trouble::Refused(_) | Trouble::NonsenseFromCa(_), .. }) => {
-                self.gate.found_ca();
-            }
-            // No token, or no key: the CA was not asked.
-            Err(_) => {}
-        }
+        self.note_whether_ca_is_there(result.as_ref().err().map(|failed| &failed.trouble), now);
         let judged = result.and_then(|granted| {
             let identity = Some(granted.identity.clone());
             self.trust.judge(granted, now).map_err(|trouble| Failed { trouble, identity })
@@ -115,6 +108,18 @@ impl Renewer {
                 self.publish_in_time(&turn.key, verified, now);
             }
             Err(failed) => self.note_failure(&turn.key, failed, now),
+        }
+    }
+
+    fn note_whether_ca_is_there(&mut self, trouble: Option<&Trouble>, now: SystemTime) {
+        match trouble {
+            None | Some(Trouble::Refused(_)) => self.gate.found_ca(),
+            Some(Trouble::CaAway(error)) if error.is_answer() => self.gate.found_ca(),
+            Some(Trouble::CaAway(_) | Trouble::NonsenseFromCa(_)) => {
+                self.gate.found_no_ca(now, fastrand::f64())
+            }
+            // No token, or no key: the CA was not asked.
+            Some(_) => {}
         }
     }
 

@@ -176,9 +176,25 @@ async fn a_refusal_is_an_answer() {
     server.reply(Reply::Status(Status::unauthenticated("no")));
     assert!(matches!(ask(&client).await, Err(CaError::TokenRefused(_))));
     assert_eq!(*client.reachability().borrow(), Reachability::Reachable);
-    server.reply(Reply::Status(Status::unavailable("the audit log is full")));
-    assert!(matches!(ask(&client).await, Err(CaError::Unavailable(Outage::Answered(_)))));
-    assert_eq!(*client.reachability().borrow(), Reachability::Failing);
+}
+
+#[tokio::test]
+async fn unavailable_is_a_word_about_one_request_and_a_ca_out_of_time_is_as_good_as_silent() {
+    let fixture = Fixture::new();
+    let server = fixture.server().await;
+    let client = fixture.client(&server);
+    for (status, reachability) in [
+        (Status::unavailable("the keys of the token's issuer are away"), Reachability::Reachable),
+        (Status::internal("a bug"), Reachability::Reachable),
+        (Status::deadline_exceeded("too late"), Reachability::Failing),
+        (Status::cancelled("too late"), Reachability::Failing),
+        (Status::unavailable("the keys of the token's issuer are away"), Reachability::Reachable),
+    ] {
+        let told = format!("{status:?}");
+        server.reply(Reply::Status(status));
+        assert!(matches!(ask(&client).await, Err(CaError::Unavailable(Outage::Answered(_)))), "{told}");
+        assert_eq!(*client.reachability().borrow(), reachability, "{told}");
+    }
 }
 
 #[tokio::test]

@@ -64,7 +64,7 @@ async fn what_does_not_verify_is_never_served_to_a_new_workload() {
 async fn an_absent_ca_is_waited_for_and_its_return_wakes_all() {
     let world = World::new();
     world.ca.set_reachability(Reachability::Disconnected);
-    world.ca.always(Answer::Fail(FakeCa::unavailable()));
+    world.ca.always(Answer::Fail(FakeCa::disconnected()));
     let leases: Vec<_> = (0..50)
         .map(|number| world.lease_of(&number.to_string(), &world.token(&format!("w{number}"), HOUR)).unwrap())
         .collect();
@@ -81,7 +81,7 @@ async fn an_absent_ca_is_waited_for_and_its_return_wakes_all() {
 async fn an_attempt_that_never_reached_the_ca_says_nothing_of_it() {
     let world = World::holding_at_most(1000);
     world.ca.set_reachability(Reachability::Failing);
-    world.ca.always(Answer::Fail(FakeCa::unavailable()));
+    world.ca.always(Answer::Fail(FakeCa::disconnected()));
     let without_a_token = |number| {
         let file = Credential::File(Path::new(&format!("/nowhere/{number}")).into());
         world.cache.subscribe(&file, UID, peer_named(&format!("file{number}"))).unwrap()
@@ -91,6 +91,19 @@ async fn an_attempt_that_never_reached_the_ca_says_nothing_of_it() {
     let _leases: Vec<_> = (0..100).flat_map(|number| [without_a_token(number), waiting(number)]).collect();
     world.pass(MINUTE).await;
     assert!(world.ca.calls().len() < 50, "{} calls into a dead line", world.ca.calls().len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_unavailable_holds_up_no_other() {
+    let world = World::new();
+    // The least that a CA gets: one call at a time.
+    world.ca.set_reachability(Reachability::Failing);
+    world.ca.always(Answer::Fail(FakeCa::unavailable()));
+    let _unavailable: Vec<_> = (0..10)
+        .map(|number| world.lease_of(&number.to_string(), &world.token(&format!("w{number}"), HOUR)).unwrap())
+        .collect();
+    world.settle().await;
+    assert_eq!(world.ca.calls().len(), 10, "each was asked for, without a pause between");
 }
 
 #[tokio::test(start_paused = true)]
@@ -114,7 +127,7 @@ async fn after_an_outage_the_earliest_expiry_comes_first_and_no_more_than_16_fly
         world.pass(Duration::from_secs(1)).await;
     }
     world.ca.set_reachability(Reachability::Disconnected);
-    world.ca.always(Answer::Fail(FakeCa::unavailable()));
+    world.ca.always(Answer::Fail(FakeCa::disconnected()));
     world.pass(HOUR.mul_f64(0.75)).await;
     let before = world.ca.calls().len();
     world.ca.always(Answer::Late(Duration::from_secs(1)));

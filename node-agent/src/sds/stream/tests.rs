@@ -262,7 +262,7 @@ async fn a_useless_answer_is_told_to_the_proxy_unless_it_is_mended_first() {
 #[tokio::test(start_paused = true)]
 async fn a_stream_waits_for_an_absent_ca_and_is_answered_on_its_return() {
     let world = World::new();
-    world.ca.always(Answer::Fail(FakeCa::unavailable()));
+    world.ca.always(Answer::Fail(FakeCa::disconnected()));
     world.ca.set_reachability(Reachability::Disconnected);
     let mut proxy = Proxy::asking(&world, &["default", "ROOTCA"], Some(&world.token("web", HOUR)));
     proxy.stays_silent_for(HOUR / 2).await;
