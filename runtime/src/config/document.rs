@@ -25,7 +25,12 @@ impl Document {
         let name = path.display().to_string();
         match fs::read_to_string(path) {
             Ok(text) => Self::parse(&name, &text, environment),
-            Err(error) => Err(Faults::one(name, format!("cannot be read: {error}"))),
+            Err(error) => Err(Faults::one(
+                name,
+                format!(
+                    "cannot be read: {error} (`--config` names the file; without it, defaults and variables count)"
+                ),
+            )),
         }
     }
 
@@ -69,7 +74,13 @@ impl Document {
         }
     }
 
-    pub(super) fn fault(&self, path: &str, message: impl Into<String>) {
+    /// Whether a fault of the key at `path` was found: what stands for it then is not what was meant.
+    pub fn is_faulty(&self, path: &str) -> bool {
+        self.faults.borrow().has(path)
+    }
+
+    /// Adds a fault of the key at `path`, which may be one that only its use shows (a file that it names).
+    pub fn fault(&self, path: &str, message: impl Into<String>) {
         self.faults.borrow_mut().push(path, message);
     }
 
@@ -104,8 +115,7 @@ fn report_unknown(table: &Table, path: &str, known: &BTreeSet<String>, faults: &
     for (key, value) in table {
         let at = join(path, key);
         if !known.contains(&at) {
-            let siblings = known.iter().filter_map(|known| sibling(known, path));
-            faults.push(at, format!("unknown key{}", nearest(key, siblings)));
+            faults.push(at, unknown(key, known.iter().filter_map(|known| sibling(known, path)).collect()));
             continue;
         }
         match value {
@@ -120,6 +130,12 @@ fn report_unknown(table: &Table, path: &str, known: &BTreeSet<String>, faults: &
             _ => {}
         }
     }
+}
+
+/// `siblings` are the keys and sections that may stand where `key` does.
+fn unknown(key: &str, siblings: Vec<&str>) -> String {
+    let hint = nearest(key, siblings.iter().copied());
+    format!("unknown key{hint}; want one of {}", siblings.join(", "))
 }
 
 /// The name of `known` when it stands in the section at `path` itself.

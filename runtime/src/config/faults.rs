@@ -28,6 +28,10 @@ impl Faults {
         self.faults.push((path.into(), message.into()));
     }
 
+    pub(super) fn has(&self, path: &str) -> bool {
+        self.faults.iter().any(|(faulty, _message)| faulty == path)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.faults.is_empty()
     }

@@ -33,7 +33,7 @@ fn three_faults_of_one_document_are_reported_together() {
         "ca.toml: 3 faults. \
          listen.grpc: `0.0.0.0` is no address with a port (want e.g. `0.0.0.0:15012`). \
          log.format: unknown `jsn` (want json, text). \
-         issuing.max_lifetme: unknown key (did you mean `max_lifetime`?)."
+         issuing.max_lifetme: unknown key (did you mean `max_lifetime`?); want one of max_lifetime."
     );
 }
 
@@ -102,6 +102,19 @@ fn what_is_wrong_is_said_with_the_key_and_the_remedy() {
 }
 
 #[test]
+fn what_only_the_use_of_a_key_shows_is_reported_with_the_rest() {
+    let document = document("[a]\nn = 'x'\nfile = '/keys'", []);
+    let a = document.section("a");
+    let (_n, file) = (a.maybe::<u64>("n"), a.required::<PathBuf>("file"));
+    assert!(document.is_faulty("a.n") && !document.is_faulty("a.file"));
+
+    document.fault("a.file", "is empty");
+
+    let faults = document.finish(file).unwrap_err().to_string();
+    assert_eq!(faults, "ca.toml: 2 faults. a.n: `x` is no whole number (want e.g. `256`). a.file: is empty.");
+}
+
+#[test]
 fn a_value_within_its_bounds_is_taken_and_one_outside_refused() {
     for (value, accepted) in [(0, false), (1, true), (8, true), (9, false)] {
         let document = document(&format!("[a]\nn = {value}"), []);
@@ -151,7 +164,10 @@ fn arrays_of_sections_are_read_in_order_and_their_unknown_keys_refused() {
     assert_eq!(urls, ["one", "two"]);
     drop(issuers);
     let faults = document.finish(Some(audiences)).unwrap_err().to_string();
-    assert_eq!(faults, "ca.toml: 1 fault. issuer[1].audiense: unknown key (did you mean `audience`?).");
+    assert_eq!(
+        faults,
+        "ca.toml: 1 fault. issuer[1].audiense: unknown key (did you mean `audience`?); want one of audience, url."
+    );
 }
 
 #[test]
@@ -170,7 +186,23 @@ fn a_whole_section_that_nobody_asked_for_is_one_fault() {
 
     let faults = document.finish(lifetime).unwrap_err().to_string();
 
-    assert_eq!(faults, "ca.toml: 1 fault. isuing: unknown key (did you mean `issuing`?).");
+    assert_eq!(
+        faults,
+        "ca.toml: 1 fault. isuing: unknown key (did you mean `issuing`?); want one of issuing."
+    );
+}
+
+#[test]
+fn what_may_stand_in_the_place_of_an_unknown_name_is_listed() {
+    let document = document("[operations]\nlisten = '127.0.0.1:1'\n[listen]\naddress = '127.0.0.1:1'", []);
+    let listen = document.section("listen");
+    let addresses = (listen.maybe::<SocketAddr>("grpc"), listen.maybe::<SocketAddr>("operations"));
+    drop(document.tables("issuer"));
+
+    let faults = document.finish(Some(addresses)).unwrap_err().to_string();
+
+    assert!(faults.contains("operations: unknown key; want one of issuer, listen."), "{faults}");
+    assert!(faults.contains("listen.address: unknown key; want one of grpc, operations."), "{faults}");
 }
 
 #[test]
@@ -197,6 +229,7 @@ fn a_file_that_is_absent_is_named() {
     let faults = Document::load(Some("/nonexistent/ca.toml".as_ref()), environment).unwrap_err();
 
     assert!(faults.to_string().starts_with("/nonexistent/ca.toml: 1 fault. cannot be read: "), "{faults}");
+    assert!(faults.to_string().contains("`--config` names the file"), "{faults}");
 }
 
 type Ask = fn(&Document);

@@ -1,6 +1,6 @@
 //! `[telemetry]`: how a process speaks to its operator.
 
-use super::LogFormat;
+use super::{LogFormat, logs};
 use crate::config::Section;
 
 /// Logs.
@@ -15,9 +15,10 @@ pub struct TelemetryConfig {
 impl TelemetryConfig {
     /// What the section sets; its keys: `log_format`, `log_filter`.
     pub fn from_section(section: &Section<'_>) -> Self {
-        Self {
-            log_format: section.optional("log_format", LogFormat::Json),
-            log_filter: section.optional("log_filter", "info".to_owned()),
+        let log_filter: String = section.optional("log_filter", "info".to_owned());
+        if let Err(error) = logs::parsed(&log_filter) {
+            section.fault("log_filter", error.to_string());
         }
+        Self { log_format: section.optional("log_format", LogFormat::Json), log_filter }
     }
 }

@@ -36,13 +36,16 @@ fn logs<W>(format: LogFormat, filter: &str, writer: W) -> Result<Dispatch, Telem
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let parsed = EnvFilter::try_new(filter);
-    let parsed = parsed.map_err(|source| TelemetryError::Filter { filter: filter.to_owned(), source })?;
-    let builder = fmt().with_env_filter(parsed).with_writer(writer);
+    let builder = fmt().with_env_filter(parsed(filter)?).with_writer(writer);
     Ok(match format {
         LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).into(),
         LogFormat::Text => builder.with_ansi(false).into(),
     })
+}
+
+/// The filter that `filter` writes.
+pub(super) fn parsed(filter: &str) -> Result<EnvFilter, TelemetryError> {
+    EnvFilter::try_new(filter).map_err(|source| TelemetryError::Filter { filter: filter.to_owned(), source })
 }
 
 #[cfg(test)]
