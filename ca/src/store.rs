@@ -12,6 +12,7 @@
 //! state (and perhaps a key that nothing names, which the next start sets aside), a crash after it the new one.
 //! Nothing that cannot be understood is ever overwritten.
 
+mod judged;
 mod lock;
 mod state;
 #[cfg(test)]
@@ -20,16 +21,18 @@ mod tests;
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    time::{Duration, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use signet_identity::{
-    BundleError, BundleVersion, CaCertificate, CaCertificateError, Clock, KeyError, PrivateKey, TrustBundle,
-    TrustDomain,
+    BundleError, CaCertificate, CaCertificateError, Clock, KeyError, PrivateKey, TrustBundle, TrustDomain,
+    ValidityError,
 };
 use signet_runtime::files::{self, FileError};
 
+pub use self::lock::holder;
 use self::{
+    judged::{Judged, Stored, read_key},
     lock::DirectoryLock,
     state::{Active, KeyRef, State},
 };
@@ -118,6 +121,17 @@ pub enum StoreError {
         #[source]
         source: Corruption,
     },
+    /// Its authority is over, or not valid yet.
+    #[error(
+        "the authority in the state directory {directory} cannot sign now. Check this machine's clock; if it is \
+         right, move the directory away, to begin with a new root that every workload must be given"
+    )]
+    NotValid {
+        /// The state directory.
+        directory: PathBuf,
+        /// Which of the two.
+        source: ValidityError,
+    },
     /// No root could be made: a fault of ours, or of the machine's random numbers.
     #[error("cannot make a root key")]
     NewKey(#[source] KeyError),
@@ -148,26 +162,19 @@ impl DirectoryStore {
     /// Opens the directory and what it holds. An empty or absent one becomes the home of a new root.
     ///
     /// # Errors
-    /// See [`StoreError`].
+    /// The first of the faults that [`judge`] finds, or that the directory is in use or cannot be written.
     pub fn open(settings: &StoreSettings, clock: &dyn Clock) -> Result<Self, StoreError> {
         let directory = &settings.directory;
         files::create_private_directory(directory)?;
         let lock = DirectoryLock::take(directory)?;
-        files::remove_leftovers(directory)?;
-        let state = match State::read(directory)? {
-            Some(state) => state,
-            None => first_state(settings, clock)?,
-        };
-        if state.trust_domain != settings.trust_domain.as_str() {
-            let (directory, stored) = (directory.clone(), state.trust_domain);
-            return Err(StoreError::OtherTrustDomain {
-                directory,
-                stored,
-                configured: settings.trust_domain.clone(),
-            });
+        let Judged { stored, faults } = Judged::of(directory, &settings.trust_domain, clock.now());
+        if let Some(fault) = faults.into_iter().next() {
+            return Err(fault);
         }
-        let store = Self::load(settings, state, lock)?;
-        store.signing_key()?;
+        files::remove_leftovers(directory)?;
+        let Stored { key, certificate, bundle } =
+            stored.map_or_else(|| first_root(settings, clock.now()), Ok)?;
+        let store = Self { directory: directory.clone(), key, certificate, bundle, _lock: lock };
         store.set_unnamed_keys_aside()?;
         store.export_bundle()?;
         Ok(store)
@@ -188,27 +195,7 @@ impl DirectoryStore {
     /// # Errors
     /// The key file is missing, shared, or not the certificate's.
     pub fn signing_key(&self) -> Result<PrivateKey, StoreError> {
-        let path = self.directory.join(self.key.file_name());
-        let pem = files::read_private(&path)?;
-        let corrupt = |source| StoreError::Corrupt { path: path.clone(), source };
-        let pem = std::str::from_utf8(&pem).map_err(|_binary| KeyError::NotPkcs8Pem);
-        let key = pem.and_then(PrivateKey::from_pkcs8_pem).map_err(|error| corrupt(error.into()))?;
-        if key.public_key() == self.certificate.public_key() {
-            Ok(key)
-        } else {
-            Err(corrupt(Corruption::OtherKey))
-        }
-    }
-
-    fn load(settings: &StoreSettings, state: State, lock: DirectoryLock) -> Result<Self, StoreError> {
-        let State { epoch, sequence, active: Active { certificate, key }, .. } = state;
-        let corrupt = |source| StoreError::Corrupt { path: state::path(&settings.directory), source };
-        let version = Some(BundleVersion { epoch, sequence });
-        let bundle = TrustBundle::from_pem(settings.trust_domain.clone(), &certificate, version)
-            .map_err(|error| corrupt(error.into()))?;
-        let der = bundle.authorities().first().ok_or_else(|| corrupt(BundleError::Empty.into()))?;
-        let certificate = CaCertificate::from_der(der.clone()).map_err(|error| corrupt(error.into()))?;
-        Ok(Self { directory: settings.directory.clone(), key, certificate, bundle, _lock: lock })
+        read_key(&self.directory, &self.key, Some(&self.certificate))
     }
 
     /// Each was most likely made just before a crash; but a key that could have signed is never destroyed.
@@ -240,29 +227,29 @@ impl DirectoryStore {
     }
 }
 
+/// Everything that would keep a start at `now` from using `directory` for `trust_domain`. Reads, changes
+/// nothing, and does not ask whether another process has it open: [`holder`] does.
+pub fn judge(directory: &Path, trust_domain: &TrustDomain, now: SystemTime) -> Vec<StoreError> {
+    Judged::of(directory, trust_domain, now).faults
+}
+
 /// Makes a root: the key first, then the state that names it.
-fn first_state(settings: &StoreSettings, clock: &dyn Clock) -> Result<State, StoreError> {
-    let directory = &settings.directory;
-    let root_certificate = root_certificate_path(directory);
-    let had_root = root_certificate.try_exists();
-    if had_root.map_err(|source| StoreError::Directory { directory: directory.clone(), source })? {
-        return Err(StoreError::Lost { state: state::path(directory), root_certificate });
-    }
-    let now = clock.now();
+fn first_root(settings: &StoreSettings, now: SystemTime) -> Result<Stored, StoreError> {
+    let StoreSettings { directory, trust_domain, root_lifetime } = settings;
     let key = PrivateKey::generate().map_err(StoreError::NewKey)?;
-    let certificate = CaCertificate::self_signed(&key, &settings.trust_domain, now, settings.root_lifetime)
+    let certificate = CaCertificate::self_signed(&key, trust_domain, now, *root_lifetime)
         .map_err(StoreError::NewCertificate)?;
     let key_ref = KeyRef::of(key.public_key());
     files::write_atomically(&directory.join(key_ref.file_name()), key.to_pkcs8_pem().as_bytes(), 0o600)?;
     let state = State {
         epoch: now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
         sequence: 1,
-        trust_domain: settings.trust_domain.as_str().to_owned(),
+        trust_domain: trust_domain.as_str().to_owned(),
         active: Active { certificate: certificate.to_pem(), key: key_ref },
     };
     state.write(directory)?;
     tracing::info!(directory = %directory.display(), authority = certificate.key_id(), "made a new root");
-    Ok(state)
+    Stored::of(directory, trust_domain, state)
 }
 
 fn root_certificate_path(directory: &Path) -> PathBuf {

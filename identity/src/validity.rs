@@ -26,15 +26,24 @@ impl Validity {
     /// begins min(60 s, `lifetime`/10) ago, but never before its signer, so that a peer whose clock is a
     /// little behind accepts it.
     pub fn of_leaf(now: SystemTime, lifetime: Duration, signer: Validity) -> Result<Self, ValidityError> {
-        if now < signer.not_before {
-            return Err(ValidityError::SignerNotYetValid);
-        }
-        if now > signer.not_after {
-            return Err(ValidityError::SignerExpired);
-        }
+        signer.signs_at(now)?;
         let backdated = now.checked_sub(MAX_BACKDATE.min(lifetime / 10)).unwrap_or(UNIX_EPOCH);
         let not_after = now.checked_add(lifetime).unwrap_or(signer.not_after);
         Self::new(backdated.max(signer.not_before), not_after.min(signer.not_after))
+    }
+
+    /// Refuses a signer of this validity whose certificate is over at `now`, or not valid yet.
+    ///
+    /// # Errors
+    /// [`ValidityError::SignerNotYetValid`], [`ValidityError::SignerExpired`].
+    pub fn signs_at(&self, now: SystemTime) -> Result<(), ValidityError> {
+        if now < self.not_before {
+            return Err(ValidityError::SignerNotYetValid);
+        }
+        if now > self.not_after {
+            return Err(ValidityError::SignerExpired);
+        }
+        Ok(())
     }
 
     /// The first second of the validity.

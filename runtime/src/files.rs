@@ -1,8 +1,10 @@
 //! Files that must be whole, and files that must be private.
 
+mod access;
 mod atomic;
 mod private;
 
+pub use access::{judge_log_file, judge_private_directory};
 pub use atomic::{remove_leftovers, write_atomically};
 pub use private::{create_private_directory, read_private, refuse_if_shared};
 

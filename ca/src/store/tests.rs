@@ -2,7 +2,7 @@
 
 use std::{fs::Permissions, os::unix::fs::PermissionsExt, time::SystemTime};
 
-use signet_identity::ManualClock;
+use signet_identity::{BundleVersion, ManualClock};
 use tempfile::TempDir;
 
 use super::*;
@@ -46,11 +46,23 @@ impl Scene {
         DirectoryStore::open(&settings, &self.clock)
     }
 
+    /// What a start says, and a check before it.
     fn refused(&self) -> String {
         let before = self.files();
-        let error = self.open().unwrap_err();
+        let judged = self.judge();
+        let error = self.open().unwrap_err().to_string();
         assert!(self.files() == before, "a refused directory was changed: {:?}", self.names());
-        error.to_string()
+        assert!(judged.contains(&error), "a check says otherwise than {error}: {judged:?}");
+        error
+    }
+
+    fn judge(&self) -> Vec<String> {
+        self.judge_for("cluster.local")
+    }
+
+    fn judge_for(&self, trust_domain: &str) -> Vec<String> {
+        let faults = judge(&self.directory(), &trust_domain.parse().unwrap(), self.clock.now());
+        faults.iter().map(ToString::to_string).collect()
     }
 
     /// Name and content of each file, but for the lock.
@@ -202,11 +214,65 @@ fn a_second_ca_on_the_same_directory_is_refused_and_told_who_has_it() {
     let scene = Scene::new();
     let first = scene.open().unwrap();
 
-    let refused = scene.refused();
+    let refused = scene.open().unwrap_err().to_string();
     assert!(refused.contains(&format!("process {}", std::process::id())), "{refused}");
 
     drop(first);
     scene.open().unwrap();
+}
+
+#[test]
+fn who_has_a_directory_is_seen_without_taking_it() {
+    let scene = Scene::new();
+    assert_eq!(holder(&scene.directory()), None, "it is not there");
+    let first = scene.open().unwrap();
+
+    assert_eq!(holder(&scene.directory()), Some(std::process::id()));
+    assert_eq!(scene.judge(), [""; 0], "a running CA is no fault");
+
+    drop(first);
+    assert_eq!(holder(&scene.directory()), None, "the file is there, and nobody holds it");
+}
+
+#[test]
+fn a_check_says_everything_that_is_wrong_and_changes_nothing() {
+    let scene = Scene::started();
+    set_mode(&scene.directory(), 0o750);
+    set_mode(&scene.key_file(), 0o640);
+    let before = scene.files();
+    scene.clock.advance(Duration::from_secs(11 * 365 * 86_400));
+
+    let faults = scene.judge_for("example.org");
+
+    for (fault, part) in
+        faults.iter().zip(["chmod 0700", "trust domain cluster.local", "cannot sign", "chmod 0600"])
+    {
+        assert!(fault.contains(part), "{part}: {faults:?}");
+    }
+    assert_eq!(faults.len(), 4, "{faults:?}");
+    assert_eq!(scene.files(), before);
+    assert_eq!(mode(&scene.directory()), 0o750);
+}
+
+#[test]
+fn a_directory_that_is_absent_or_empty_is_good_and_stays_so() {
+    let scene = Scene::new();
+    assert_eq!(scene.judge(), [""; 0]);
+    assert!(!scene.directory().exists());
+
+    files::create_private_directory(&scene.directory()).unwrap();
+    assert_eq!(scene.judge(), [""; 0]);
+    assert_eq!(scene.names(), [""; 0]);
+}
+
+#[test]
+fn an_authority_that_is_over_or_not_begun_is_refused_with_the_remedy() {
+    let scene = Scene::started();
+    scene.clock.advance(Duration::from_secs(11 * 365 * 86_400));
+    assert!(scene.refused().contains("cannot sign now. Check this machine's clock"));
+
+    let scene = Scene { clock: ManualClock::at(start() - Duration::from_secs(3600)), ..Scene::started() };
+    assert!(scene.refused().contains("cannot sign now. Check this machine's clock"));
 }
 
 #[test]
@@ -216,6 +282,7 @@ fn another_trust_domain_is_refused_with_the_remedy() {
 
     let refused = scene.open_for("example.org").unwrap_err().to_string();
 
+    assert_eq!(scene.judge_for("example.org"), [refused.as_str()]);
     assert!(refused.contains("trust domain cluster.local, the configuration says example.org"), "{refused}");
     assert_eq!(scene.files(), before);
 }
