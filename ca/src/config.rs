@@ -1,31 +1,38 @@
 //! The configuration of the CA: one TOML file, every key with a default, every fault reported at once.
 //!
 //! Each section is read and checked by the file that is named after it. What leaves here is checked: a
-//! [`Config`] that exists can be started, as far as that can be known without touching the world;
-//! [`Config::check_files`] touches the files too.
+//! [`Config`] that exists can be started with, the files that it names included. A start and `signet-ca check`
+//! come by it the same way, so that they cannot differ.
 
 mod identity;
 mod issuer;
 mod issuing;
 mod limits;
 mod listen;
+mod sections;
 mod storage;
 
 use std::path::Path;
 
+use signet_identity::Clock;
 use signet_runtime::{
     config::{Document, Environment, Faults},
-    telemetry::{TelemetryConfig, chain},
+    telemetry::TelemetryConfig,
 };
+
+use self::sections::Sections;
 
 pub use self::{
     identity::IdentityConfig,
     issuing::IssuingConfig,
     limits::LimitsConfig,
-    listen::ListenConfig,
+    listen::{BindError, ListenConfig},
     storage::{AuditConfig, StateConfig},
 };
-use crate::authn::{DevelopmentKeys, IssuerConfig};
+use crate::{
+    authn::{DevelopmentKeys, IssuerConfig},
+    store,
+};
 
 /// Prefix of the environment variables that override keys: `SIGNET_CA_STATE_DIRECTORY`.
 const ENVIRONMENT_PREFIX: &str = "SIGNET_CA_";
@@ -60,60 +67,61 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads the file, if there is one, and the environment of this process.
+    /// Reads the file, if there is one, and the environment of this process, and judges the files that they
+    /// name: what is returned can be started with, as far as can be known without changing anything.
     ///
     /// # Errors
     /// Everything that is wrong, at once.
-    pub fn load(file: Option<&Path>, development: DevelopmentKeys) -> Result<Self, Faults> {
-        let others = [CONFIG_VARIABLE, DEVELOPMENT_VARIABLE];
-        let environment = Environment::of_process(ENVIRONMENT_PREFIX, &others);
-        Self::read(Document::load(file, environment)?, development)
+    pub fn load(
+        file: Option<&Path>,
+        development: DevelopmentKeys,
+        clock: &dyn Clock,
+    ) -> Result<Self, Faults> {
+        let document = document(file)?;
+        let sections = Sections::read(&document, development);
+        sections.judge_files(&document, clock.now());
+        let config = sections.checked();
+        document.finish(config)
     }
 
-    fn read(document: Document, development: DevelopmentKeys) -> Result<Self, Faults> {
-        let listen = ListenConfig::read(&document.section("listen"));
-        let identity = IdentityConfig::read(&document.section("identity"));
-        let state = StateConfig::read(&document.section("state"));
-        let issuing = identity.as_ref().and_then(|identity| {
-            IssuingConfig::read(&document.section("issuing"), identity.trust_domain.clone())
+    /// Finds what [`load`](Self::load) finds, and ports that cannot be had. Returns what an operator should know
+    /// of a configuration without faults.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once.
+    pub fn check(
+        file: Option<&Path>,
+        development: DevelopmentKeys,
+        clock: &dyn Clock,
+    ) -> Result<Vec<String>, Faults> {
+        let document = document(file)?;
+        let sections = Sections::read(&document, development);
+        sections.judge_files(&document, clock.now());
+        let running = store::holder(&sections.state.directory);
+        if running.is_none() {
+            sections.judge_ports(&document);
+        }
+        let config = sections.checked();
+        let config = document.finish(config)?;
+        let in_use = running.map(|pid| {
+            format!("state.directory: in use by process {pid}, so that a second CA would be refused; ports were not tried")
         });
-        let audit = AuditConfig::read(&document.section("audit"), &state);
-        let issuers = issuer::read_all(&document.tables("issuer"), development);
-        let limits = LimitsConfig::read(&document.section("limits"));
-        let telemetry = TelemetryConfig::from_section(&document.section("telemetry"));
-        let checked = identity.zip(issuing).zip(issuers);
-        document.finish(checked.map(|((identity, issuing), issuers)| Self {
-            listen,
-            identity,
-            state,
-            issuing,
-            audit,
-            issuers,
-            limits,
-            telemetry,
-            development,
-        }))
+        Ok(config.notices().into_iter().chain(in_use).collect())
     }
 
-    /// What is wrong with the files that the configuration names, and with having nobody to serve. For
-    /// `signet-ca check`: a CA that is started reports the same as it meets it.
-    pub fn check_files(&self) -> Vec<String> {
-        let mut faults = Vec::new();
-        for (place, issuer) in self.issuers.iter().enumerate() {
-            if let Err(error) = issuer.source.check_files(self.development) {
-                faults.push(format!("issuer[{place}]: {}", chain(&error)));
-            }
-        }
-        if self.issuers.is_empty() {
-            faults.push(NO_ISSUER.to_owned());
-        }
-        faults.extend(self.state.check_files());
-        faults.extend(self.audit.check_files(&self.state));
-        faults
+    /// What an operator should know, though it is no fault.
+    pub fn notices(&self) -> Vec<String> {
+        let without_issuer = self.issuers.is_empty().then(|| NO_ISSUER.to_owned());
+        without_issuer.into_iter().collect()
     }
 }
 
-/// What a CA without issuers is told, by `check` and by its readiness.
+fn document(file: Option<&Path>) -> Result<Document, Faults> {
+    let others = [CONFIG_VARIABLE, DEVELOPMENT_VARIABLE];
+    Document::load(file, Environment::of_process(ENVIRONMENT_PREFIX, &others))
+}
+
+/// What a CA without issuers is told: at start, by `check`, and by its readiness.
 pub const NO_ISSUER: &str = "issuer: none is configured, so every token is refused \
      (want an `[[issuer]]` with the `url` that service-account tokens carry as `iss`)";
 

@@ -1,6 +1,10 @@
 //! `signet-ca`: serves, or checks its configuration.
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -34,44 +38,43 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let Arguments { config, development, command } = Arguments::parse();
-    let development = if development { DevelopmentKeys::Accepted } else { DevelopmentKeys::Refused };
-    let config = match Config::load(config.as_deref(), development) {
-        Ok(config) => config,
-        Err(faults) => return failed(&faults.to_string()),
-    };
-    match command {
-        Some(Command::Check) => check(&config),
-        None => serve(config).map_or_else(|error| failed(&format!("{error:#}")), |()| ExitCode::SUCCESS),
+    match run(Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("signet-ca: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }
 
-fn check(config: &Config) -> ExitCode {
-    let faults = config.check_files();
-    if faults.is_empty() {
-        eprintln!("signet-ca: the configuration is good");
-        return ExitCode::SUCCESS;
+fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let Arguments { config, development, command } = arguments;
+    let development = if development { DevelopmentKeys::Accepted } else { DevelopmentKeys::Refused };
+    hardening::keep_memory_private().context("cannot keep the memory of this process private")?;
+    match command {
+        Some(Command::Check) => check(config.as_deref(), development),
+        None => serve(Config::load(config.as_deref(), development, &SystemClock)?),
     }
-    faults.iter().for_each(|fault| eprintln!("signet-ca: {fault}"));
-    ExitCode::FAILURE
+}
+
+fn check(config: Option<&Path>, development: DevelopmentKeys) -> anyhow::Result<()> {
+    let notices = Config::check(config, development, &SystemClock)?;
+    notices.iter().for_each(|notice| eprintln!("signet-ca: notice: {notice}"));
+    eprintln!("signet-ca: the configuration is good");
+    Ok(())
 }
 
 fn serve(config: Config) -> anyhow::Result<()> {
-    hardening::keep_memory_private().context("cannot keep the memory of this process private")?;
     telemetry::init(config.telemetry.log_format, &config.telemetry.log_filter)?;
     let measured = telemetry::install_metrics()?;
     if config.development == DevelopmentKeys::Accepted {
         tracing::warn!("{DEVELOPMENT_NOTICE}");
     }
+    config.notices().iter().for_each(|notice| tracing::warn!("{notice}"));
     let control = Builder::new_current_thread().enable_all().thread_name("control").build()?;
     let ended = control.block_on(shutdown::on_signal(|stop| async {
         Process::start(config, measured, Arc::new(SystemClock), stop).await?.run().await;
         anyhow::Ok(())
     }))?;
     ended.unwrap_or(Ok(()))
-}
-
-fn failed(reason: &str) -> ExitCode {
-    eprintln!("signet-ca: {reason}");
-    ExitCode::FAILURE
 }

@@ -65,6 +65,9 @@ impl Process {
         let readiness = Readiness::of(concat!("signet-ca ", env!("CARGO_PKG_VERSION")));
         let conditions = Conditions::new(&readiness, config.development);
 
+        // Before a first start makes a root, which no other configuration might be able to use.
+        let (listener, grpc) = served(config.listen.bind_grpc()?)?;
+        let (operations_listener, operations) = served(config.listen.bind_operations()?)?;
         let store = open_store(&config, &*clock)?;
         let audit = open_audit(&config, Arc::clone(&clock))?;
         let authority = authority(&store, &audit, &clock).await?;
@@ -82,14 +85,12 @@ impl Process {
         let cores = Cores::start(config.listen.cores, "serving").context("cannot start the serving cores")?;
         let (limits, capacity) = (config.limits.connection, config.limits.capacity);
         let server = Server::new(routes, limits, capacity, cores.clone(), "signet_ca");
-        let (listener, grpc) = bind(config.listen.grpc, "listen.grpc").await?;
         let until = stop.clone();
         tasks.spawn(async move { server.serve_tls(listener, tls, until).await });
 
-        let (listener, operations) = bind(config.listen.operations, "listen.operations").await?;
         let observed = Observed { authentication, authority: authority.clone(), audit, admission, metrics };
         tasks.spawn(conditions.observe(observed, stop.clone()));
-        tasks.spawn(operations::serve(listener, measured, readiness, stop_operations.clone()));
+        tasks.spawn(operations::serve(operations_listener, measured, readiness, stop_operations.clone()));
         tracing::info!(%grpc, %operations, "serving");
         let grace = limits.grace();
         Ok(Self {
@@ -191,11 +192,10 @@ async fn authentication(
     Ok(Arc::new(authentication))
 }
 
-async fn bind(address: SocketAddr, key: &str) -> Result<(TcpListener, SocketAddr)> {
-    let listener = TcpListener::bind(address).await;
-    let listener = listener.with_context(|| format!("cannot listen on {address} (`{key}`)"))?;
-    let bound = listener.local_addr()?;
-    Ok((listener, bound))
+fn served(listener: std::net::TcpListener) -> Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::from_std(listener)?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
 }
 
 /// An issuance has no client to wait for, only the signer and the audit log.

@@ -3,8 +3,9 @@
 
 use std::{
     fs,
+    io::{BufRead, BufReader},
     path::Path,
-    process::{Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
 };
 
 use signet_identity::{PrivateKey, jwt::DevelopmentIssuer};
@@ -19,6 +20,27 @@ fn signet_ca(directory: &Path, arguments: &[&str]) -> Command {
 fn output(directory: &Path, arguments: &[&str]) -> (bool, String) {
     let Output { status, stdout, stderr } = signet_ca(directory, arguments).output().unwrap();
     (status.success(), String::from_utf8([stdout, stderr].concat()).unwrap())
+}
+
+fn spawn(directory: &Path) -> Child {
+    signet_ca(directory, &["--config", "ca.toml", "--development"]).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// A CA that serves.
+fn start(directory: &Path) -> Child {
+    let mut ca = spawn(directory);
+    until_it_serves(&mut ca);
+    ca
+}
+
+/// What it logs until it serves.
+fn until_it_serves(ca: &mut Child) -> String {
+    let mut stderr = BufReader::new(ca.stderr.as_mut().unwrap());
+    let mut log = String::new();
+    while !log.contains(r#""message":"serving""#) {
+        assert_ne!(stderr.read_line(&mut log).unwrap(), 0, "ended before it served: {log}");
+    }
+    log
 }
 
 /// A directory with the keys of a development issuer and a configuration that names them.
@@ -66,6 +88,83 @@ fn check_accepts_what_can_be_started() {
 }
 
 #[test]
+fn check_of_a_running_ca_is_good_and_says_who_runs() {
+    let directory = directory();
+    let mut ca = start(directory.path());
+    let pid = ca.id();
+
+    let (good, text) = output(directory.path(), &["--config", "ca.toml", "--development", "check"]);
+
+    ca.kill().unwrap();
+    ca.wait().unwrap();
+    assert!(good, "{text}");
+    assert!(text.contains(&format!("notice: state.directory: in use by process {pid}")), "{text}");
+}
+
+#[test]
+fn what_a_check_refuses_a_start_refuses_in_the_same_words_and_before_it_makes_anything() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = format!("'{}'", taken.local_addr().unwrap());
+    for (case, from, to, fault) in [
+        (
+            "a port that is taken",
+            "'127.0.0.1:0'\noperations",
+            &*format!("{taken}\noperations"),
+            "set `listen.grpc` to",
+        ),
+        (
+            "the other port",
+            "operations = '127.0.0.1:0'",
+            &format!("operations = {taken}"),
+            "set `listen.operations` to",
+        ),
+        ("no keys", "jwks.json", "none.json", "issuer[0].jwks_file: cannot read none.json"),
+        (
+            "no directory for the audit",
+            "[state]",
+            "[audit]\npath = 'none/a'\n[state]",
+            "audit.path: cannot write none/a",
+        ),
+        (
+            "a filter",
+            "[state]",
+            "[telemetry]\nlog_filter = 'a=b'\n[state]",
+            "telemetry.log_filter: `a=b` is no",
+        ),
+    ] {
+        let directory = directory();
+        let file = directory.path().join("ca.toml");
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.contains(from), "{case}");
+        fs::write(&file, text.replacen(from, to, 1)).unwrap();
+        for command in [&["check"][..], &[]] {
+            let arguments = [&["--config", "ca.toml", "--development"], command].concat();
+
+            let (good, text) = output(directory.path(), &arguments);
+
+            assert!(!good && text.contains(fault), "{case} {command:?}: {text}");
+            assert!(!directory.path().join("state").exists(), "{case} {command:?} left a state");
+        }
+    }
+}
+
+#[test]
+fn a_ca_without_issuers_starts_and_warns() {
+    let directory = directory();
+    let file = directory.path().join("ca.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.split("[[issuer]]").next().unwrap()).unwrap();
+    let mut ca = spawn(directory.path());
+
+    let log = until_it_serves(&mut ca);
+
+    ca.kill().unwrap();
+    ca.wait().unwrap();
+    let warning = log.lines().find(|line| line.contains("WARN") && line.contains("want an `[[issuer]]`"));
+    assert!(warning.is_some(), "{log}");
+}
+
+#[test]
 fn keys_of_a_development_issuer_stop_a_ca_that_is_not_for_development() {
     let directory = directory();
     for arguments in [&["--config", "ca.toml"][..], &["check", "--config", "ca.toml"]] {
@@ -81,20 +180,7 @@ fn a_terminated_ca_ends_well_and_soon_and_leaves_a_state_that_starts_again() {
     let directory = directory();
     let mut roots = Vec::new();
     for _ in 0..2 {
-        let mut ca = signet_ca(directory.path(), &["--config", "ca.toml", "--development"])
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut log = std::io::BufReader::new(ca.stderr.take().unwrap());
-        let mut line = String::new();
-        while !line.contains(r#""message":"serving""#) {
-            line.clear();
-            assert_ne!(
-                std::io::BufRead::read_line(&mut log, &mut line).unwrap(),
-                0,
-                "ended before it served"
-            );
-        }
+        let mut ca = start(directory.path());
 
         let pid = rustix::process::Pid::from_child(&ca);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();

@@ -10,16 +10,16 @@ use crate::authn::{DevelopmentKeys, Fetcher, IssuerConfig, RefreshTimes, Source,
 /// What Istio's proxies ask their tokens for.
 const DEFAULT_AUDIENCE: &str = "istio-ca";
 
-/// All issuers, or `None` when one of them has a fault.
-pub(super) fn read_all(sections: &[Section<'_>], development: DevelopmentKeys) -> Option<Vec<IssuerConfig>> {
+/// All issuers, in order; `None` in the place of one that has a fault.
+pub(super) fn read_all(sections: &[Section<'_>], development: DevelopmentKeys) -> Vec<Option<IssuerConfig>> {
     let issuers: Vec<_> = sections.iter().map(|section| read(section, development)).collect();
-    let issuers: Vec<IssuerConfig> = issuers.into_iter().collect::<Option<_>>()?;
-    for (place, issuer) in issuers.iter().enumerate() {
-        if issuers.iter().take(place).any(|earlier| earlier.issuer == issuer.issuer) {
-            sections.get(place)?.fault("url", "stands in an earlier `[[issuer]]` already");
+    for (place, (section, issuer)) in sections.iter().zip(&issuers).enumerate() {
+        let mut earlier = issuers.iter().take(place).flatten();
+        if issuer.as_ref().is_some_and(|issuer| earlier.any(|earlier| earlier.issuer == issuer.issuer)) {
+            section.fault("url", "stands in an earlier `[[issuer]]` already");
         }
     }
-    Some(issuers)
+    issuers
 }
 
 fn read(section: &Section<'_>, development: DevelopmentKeys) -> Option<IssuerConfig> {

@@ -1,7 +1,8 @@
 //! `[listen]`: where the CA is reached, and with how many cores.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr},
+    io,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
     num::NonZeroUsize,
     thread,
 };
@@ -25,10 +26,62 @@ pub struct ListenConfig {
 impl ListenConfig {
     pub(super) fn read(section: &Section<'_>) -> Self {
         let all = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        Self {
-            grpc: section.optional("grpc", (Ipv4Addr::UNSPECIFIED, 15012).into()),
-            operations: section.optional("operations", (Ipv4Addr::UNSPECIFIED, 15014).into()),
-            cores: section.within("cores", all.min(MAX_CORES), 1..=MAX_CORES),
+        let grpc: SocketAddr = section.optional("grpc", (Ipv4Addr::UNSPECIFIED, 15012).into());
+        let operations: SocketAddr = section.optional("operations", (Ipv4Addr::UNSPECIFIED, 15014).into());
+        if overlap(grpc, operations) {
+            section.fault("operations", format!("`{operations}` is the port of `grpc` too (want another)"));
         }
+        Self { grpc, operations, cores: section.within("cores", all.min(MAX_CORES), 1..=MAX_CORES) }
     }
+
+    /// Takes the port of the certificate service. Clients that connect wait until it is served.
+    ///
+    /// # Errors
+    /// It cannot be had.
+    pub fn bind_grpc(&self) -> Result<TcpListener, BindError> {
+        bind("grpc", self.grpc)
+    }
+
+    /// Takes the operations port.
+    ///
+    /// # Errors
+    /// It cannot be had.
+    pub fn bind_operations(&self) -> Result<TcpListener, BindError> {
+        bind("operations", self.operations)
+    }
+
+    /// Takes both ports for a moment.
+    pub(super) fn judge(&self) -> Vec<BindError> {
+        let ports = [self.bind_grpc(), self.bind_operations()];
+        ports.into_iter().filter_map(Result::err).collect()
+    }
+}
+
+/// A port that cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}. Stop what uses it, or set `listen.{key}` to another address")]
+pub struct BindError {
+    key: &'static str,
+    address: SocketAddr,
+    source: io::Error,
+}
+
+impl BindError {
+    /// The key of `[listen]` that names the address.
+    pub(super) fn key(&self) -> &'static str {
+        self.key
+    }
+}
+
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let all = one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() != 0 && one.port() == other.port() && (all || one.ip() == other.ip())
+}
+
+fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, BindError> {
+    let listener = TcpListener::bind(address).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    });
+    listener.map_err(|source| BindError { key, address, source })
 }

@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use signet_runtime::{config::Section, files};
+use signet_runtime::{
+    config::Section,
+    files::{self, FileError},
+};
 
 /// Where the authority is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,30 +28,21 @@ impl StateConfig {
     pub(super) fn read(section: &Section<'_>) -> Self {
         Self { directory: section.optional("directory", PathBuf::from("/var/lib/signet-ca")) }
     }
-
-    /// A directory that is there must be private; one that is absent will be made.
-    pub(super) fn check_files(&self) -> Option<String> {
-        if !self.directory.exists() {
-            return None;
-        }
-        let fault = files::refuse_if_shared(&self.directory).err()?;
-        Some(format!("state.directory: {fault}"))
-    }
 }
 
 impl AuditConfig {
-    /// The directory of the log must be there, unless it is the state directory, which is made.
-    pub(super) fn check_files(&self, state: &StateConfig) -> Option<String> {
-        let directory = self.path.parent().filter(|directory| **directory != state.directory)?;
-        let is_there = directory.as_os_str().is_empty() || directory.is_dir();
-        (!is_there)
-            .then(|| format!("audit.path: {} is no directory (want one that exists)", directory.display()))
-    }
-
     pub(super) fn read(section: &Section<'_>, state: &StateConfig) -> Self {
         Self {
             path: section.optional("path", state.directory.join("audit.jsonl")),
             fsync: section.optional("fsync", false),
+        }
+    }
+
+    /// The log must be writable, or its directory: unless that is the state directory, which a start makes.
+    pub(super) fn judge(&self, state: &StateConfig) -> Result<(), FileError> {
+        match self.path.parent() {
+            Some(parent) if parent == state.directory && !parent.exists() => Ok(()),
+            _ => files::judge_log_file(&self.path),
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::{fs::Permissions, os::unix::fs::PermissionsExt, time::Duration};
 
+use signet_runtime::SystemClock;
+
 use super::*;
 use crate::authn::{Source, Transport};
 
@@ -11,7 +13,19 @@ fn read(text: &str) -> Result<Config, Faults> {
 
 fn read_for(text: &str, development: DevelopmentKeys, variables: &[(&str, &str)]) -> Result<Config, Faults> {
     let environment = Environment::of(ENVIRONMENT_PREFIX, &[], variables.iter().copied());
-    Config::read(Document::parse("ca.toml", text, environment)?, development)
+    let document = Document::parse("ca.toml", text, environment)?;
+    let config = Sections::read(&document, development).checked();
+    document.finish(config)
+}
+
+/// What a check of a file with this text says, as of now.
+fn check(text: &str) -> Result<Vec<String>, String> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    let checked = Config::check(Some(file.path()), DevelopmentKeys::Accepted, &SystemClock);
+    let loaded = Config::load(Some(file.path()), DevelopmentKeys::Accepted, &SystemClock);
+    assert!(checked.is_err() || loaded.is_ok(), "good for a check, refused by a start: {loaded:?}");
+    checked.map_err(|faults| faults.to_string())
 }
 
 fn one_issuer(keys: &str) -> Result<IssuerConfig, Faults> {
@@ -102,7 +116,8 @@ fn keys_may_travel_unprotected_in_development_only() {
 fn all_faults_are_reported_at_once() {
     let faults = read(
         "[listen]\ngrpc = '0.0.0.0'\ncores = 0\n[identity]\ntrust_domain = 'A/B'\ndns_names = ['a b']\n\
-         [issuing]\nmax_lifetime = '1y'\n[limits]\nin_flight = 0\n[telemetry]\nlog_format = 'xml'\n[audits]\n",
+         [issuing]\nmax_lifetime = '1y'\n[limits]\nin_flight = 0\n[telemetry]\nlog_format = 'xml'\n\
+         log_filter = 'signet=loud'\n[audits]\n",
     );
 
     let faults = faults.unwrap_err().to_string();
@@ -115,6 +130,7 @@ fn all_faults_are_reported_at_once() {
         "issuing.max_lifetime",
         "limits.in_flight",
         "telemetry.log_format",
+        "telemetry.log_filter",
         "audits",
     ] {
         assert!(faults.contains(&format!(" {path}: ")), "{path} is missing in: {faults}");
@@ -141,29 +157,70 @@ fn lifetimes_that_contradict_each_other_are_a_fault() {
     assert!(read("[issuing]\nmax_lifetime = '1h'").is_ok(), "the default follows the maximum down");
 }
 
-#[test]
-fn a_configuration_without_issuer_can_be_started_but_not_checked() {
-    let directory = tempfile::tempdir().unwrap();
-    let text = format!("[state]\ndirectory = '{}'", directory.path().join("state").display());
+const FREE_PORTS: &str = "[listen]\ngrpc = '127.0.0.1:0'\noperations = '127.0.0.1:0'\n";
 
-    assert_eq!(read(&text).unwrap().check_files(), [NO_ISSUER]);
+#[test]
+fn having_nobody_to_serve_is_a_notice_and_no_fault() {
+    let directory = tempfile::tempdir().unwrap();
+    let text = format!("{FREE_PORTS}[state]\ndirectory = '{}'", directory.path().join("state").display());
+
+    assert_eq!(check(&text), Ok(vec![NO_ISSUER.to_owned()]));
+    assert!(!directory.path().join("state").exists(), "a check makes nothing");
 }
 
 #[test]
-fn files_that_the_configuration_names_are_checked() {
+fn faults_of_keys_files_and_ports_are_one_list_each_with_its_key() {
     let directory = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap();
     let text = format!(
-        "[state]\ndirectory = '{}'\n[audit]\npath = '/nonexistent/audit'\n\
-         [[issuer]]\nurl = 'https://a'\njwks_file = '/nonexistent/keys'",
+        "[listen]\ngrpc = '{taken}'\noperations = '127.0.0.1:0'\n[limits]\nqueu = 1\n\
+         [state]\ndirectory = '{}'\n[audit]\npath = '/nonexistent/audit'\n\
+         [[issuer]]\nurl = 'https://a'\njwks_file = '/nonexistent/keys'\n\
+         [[issuer]]\nurl = 'https://b'\nca_file = '/nonexistent/ca'\nbearer_token_file = '/nonexistent/token'\n\
+         [[issuer]]\nurl = 'nonsense'\n",
         directory.path().display()
     );
-    let open_to_others = Permissions::from_mode(0o755);
-    std::fs::set_permissions(directory.path(), open_to_others).unwrap();
 
-    let faults = read(&text).unwrap().check_files();
+    let faults = check(&text).unwrap_err();
 
-    let starts =
-        ["issuer[0]: cannot read /nonexistent/keys", "state.directory: ", "audit.path: /nonexistent is no"];
-    assert_eq!(faults.len(), starts.len(), "{faults:?}");
-    assert!(faults.iter().zip(starts).all(|(fault, start)| fault.starts_with(start)), "{faults:?}");
+    for fault in [
+        "8 faults.".to_owned(),
+        "limits.queu: unknown key (did you mean `queue`?)".to_owned(),
+        format!("listen.grpc: cannot listen on {taken}. Stop what uses it, or set `listen.grpc` to another"),
+        format!("state.directory: {} is open to group or others", directory.path().display()),
+        "audit.path: cannot write /nonexistent/audit".to_owned(),
+        "issuer[0].jwks_file: cannot read /nonexistent/keys".to_owned(),
+        "issuer[1].ca_file: cannot read /nonexistent/ca".to_owned(),
+        "issuer[1].bearer_token_file: cannot read /nonexistent/token".to_owned(),
+        "issuer[2].url: `nonsense` is no URL".to_owned(),
+    ] {
+        assert!(faults.contains(&fault), "{fault} is missing in: {faults}");
+    }
+}
+
+#[test]
+fn files_of_a_key_with_a_fault_are_not_judged_by_its_default() {
+    let text = format!("{FREE_PORTS}[state]\ndirectory = ''\n[identity]\ntrust_domain = 'A/B'");
+
+    let faults = check(&text).unwrap_err();
+
+    assert!(faults.contains(" 2 faults. "), "{faults}");
+}
+
+#[test]
+fn one_port_for_both_services_is_a_fault() {
+    for (grpc, operations, good) in [
+        ("127.0.0.1:15012", "127.0.0.1:15012", false),
+        ("0.0.0.0:15012", "127.0.0.1:15012", false),
+        ("127.0.0.1:15012", "[::]:15012", false),
+        ("127.0.0.1:15012", "127.0.0.2:15012", true),
+        ("127.0.0.1:15012", "127.0.0.1:15014", true),
+        ("127.0.0.1:0", "127.0.0.1:0", true),
+    ] {
+        let read = read(&format!("[listen]\ngrpc = '{grpc}'\noperations = '{operations}'"));
+
+        assert_eq!(read.is_ok(), good, "{grpc} and {operations}: {read:?}");
+    }
 }

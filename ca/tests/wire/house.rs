@@ -150,7 +150,7 @@ fn config(directory: &TempDir, issuers: &str, more: &str) -> Config {
         issuers.replace("JWKS", &at("jwks.json")),
     );
     fs::write(at("ca.toml"), text).unwrap();
-    Config::load(Some(at("ca.toml").as_ref()), DevelopmentKeys::Accepted).unwrap()
+    Config::load(Some(at("ca.toml").as_ref()), DevelopmentKeys::Accepted, &SystemClock).unwrap()
 }
 
 /// A page of the operations port, as soon as it says so.

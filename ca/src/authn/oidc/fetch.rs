@@ -109,10 +109,11 @@ impl Fetcher {
         Ok(document)
     }
 
-    /// Reads the files that a fetch needs.
-    pub(super) fn check_files(&self) -> Result<(), FetchError> {
-        self.bearer_token()?;
-        self.anchors().map(|_anchors| ())
+    /// What is wrong with the files that a fetch needs, each with its key of the configuration.
+    pub(super) fn judge_files(&self) -> Vec<(&'static str, FetchError)> {
+        let anchors = self.anchors().err().map(|error| ("ca_file", error));
+        let token = self.bearer_token().err().map(|error| ("bearer_token_file", error));
+        anchors.into_iter().chain(token).collect()
     }
 
     fn bearer_token(&self) -> Result<Option<String>, FetchError> {

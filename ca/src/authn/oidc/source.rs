@@ -128,14 +128,18 @@ impl Source {
         Ok(jwks)
     }
 
-    /// Reads the files that the source names, as a start would. No server is asked.
-    ///
-    /// # Errors
-    /// A file is missing, or holds no keys that would be taken.
-    pub fn check_files(&self, development: DevelopmentKeys) -> Result<(), SourceError> {
+    /// What is wrong with the files that the source names, each with its key of the configuration. No server is
+    /// asked: it may come up later than we do.
+    pub fn judge_files(&self, development: DevelopmentKeys) -> Vec<(&'static str, SourceError)> {
         match self {
-            Self::File(path) => self.keys(&fetch::read_file(path)?, development).map(|_keys| ()),
-            Self::Url { fetcher, .. } | Self::Discovery { fetcher, .. } => Ok(fetcher.check_files()?),
+            Self::File(path) => {
+                let keys = fetch::read_file(path).map_err(SourceError::from);
+                let judged = keys.and_then(|document| self.keys(&document, development));
+                judged.err().map(|error| ("jwks_file", error)).into_iter().collect()
+            }
+            Self::Url { fetcher, .. } | Self::Discovery { fetcher, .. } => {
+                fetcher.judge_files().into_iter().map(|(key, error)| (key, error.into())).collect()
+            }
         }
     }
 

@@ -174,24 +174,32 @@ fn keys_travel_by_tls_or_within_the_machine() {
 }
 
 #[test]
-fn files_are_checked_without_asking_a_server() {
+fn files_are_judged_without_asking_a_server() {
     let missing = || Some(PathBuf::from("/nonexistent/file"));
     let empty = tempfile::NamedTempFile::new().unwrap();
-    let at = |fetcher| Source::Url { url: "https://issuer.example".parse().unwrap(), fetcher };
-    let fetcher = Fetcher::default();
-    for (case, source, message) in [
-        ("key file", Source::File("/nonexistent/file".into()), "cannot read /nonexistent/file"),
-        ("empty key file", Source::File(empty.path().into()), "is no usable key set"),
-        ("authority", at(Fetcher { ca_file: missing(), ..fetcher.clone() }), "cannot read"),
+    let at = |ca_file, bearer_token_file| Source::Url {
+        url: "https://issuer.example".parse().unwrap(),
+        fetcher: Fetcher { ca_file, bearer_token_file },
+    };
+    let with_ca_file = |path: &std::path::Path| at(Some(path.to_owned()), None);
+    for (case, source, faults) in [
+        ("no file", at(None, None), &[][..]),
+        ("key file", Source::File("/nonexistent/file".into()), &[("jwks_file", "cannot read /nonexistent")]),
+        ("empty key file", Source::File(empty.path().into()), &[("jwks_file", "is no usable key set")]),
+        ("empty authority", with_ca_file(empty.path()), &[("ca_file", "no certificate")]),
         (
-            "empty authority",
-            at(Fetcher { ca_file: Some(empty.path().into()), ..fetcher.clone() }),
-            "no certificate",
+            "authority and token",
+            at(missing(), missing()),
+            &[("ca_file", "cannot read"), ("bearer_token_file", "cannot read")],
         ),
-        ("token", at(Fetcher { bearer_token_file: missing(), ..fetcher.clone() }), "cannot read"),
     ] {
-        let error = source.check_files(DevelopmentKeys::Refused).unwrap_err();
-        assert!(error.to_string().contains(message), "{case}: {error}");
+        let judged = source.judge_files(DevelopmentKeys::Refused);
+
+        let judged = judged.into_iter().map(|(key, error)| (key, error.to_string())).collect::<Vec<_>>();
+        assert_eq!(judged.len(), faults.len(), "{case}: {judged:?}");
+        let alike = |((key, error), (wanted, part)): (&(&str, String), &(&str, &str))| {
+            key == wanted && error.contains(part)
+        };
+        assert!(judged.iter().zip(faults).all(alike), "{case}: {judged:?}");
     }
-    assert!(at(fetcher).check_files(DevelopmentKeys::Refused).is_ok());
 }

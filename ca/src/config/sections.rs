@@ -1,0 +1,101 @@
+//! All sections of one document, each as far as it could be understood.
+
+use std::time::SystemTime;
+
+use signet_runtime::{
+    config::Document,
+    telemetry::{TelemetryConfig, chain},
+};
+
+use super::{
+    AuditConfig, Config, IdentityConfig, IssuingConfig, LimitsConfig, ListenConfig, StateConfig, issuer,
+};
+use crate::{
+    authn::{DevelopmentKeys, IssuerConfig},
+    store,
+};
+
+/// What was read. Its faults are with the document.
+pub(super) struct Sections {
+    pub(super) state: StateConfig,
+    listen: ListenConfig,
+    identity: Option<IdentityConfig>,
+    issuing: Option<IssuingConfig>,
+    audit: AuditConfig,
+    issuers: Vec<Option<IssuerConfig>>,
+    limits: LimitsConfig,
+    telemetry: TelemetryConfig,
+    development: DevelopmentKeys,
+}
+
+impl Sections {
+    pub(super) fn read(document: &Document, development: DevelopmentKeys) -> Self {
+        let state = StateConfig::read(&document.section("state"));
+        let identity = IdentityConfig::read(&document.section("identity"));
+        let issuing = identity.as_ref().and_then(|identity| {
+            IssuingConfig::read(&document.section("issuing"), identity.trust_domain.clone())
+        });
+        Self {
+            listen: ListenConfig::read(&document.section("listen")),
+            audit: AuditConfig::read(&document.section("audit"), &state),
+            issuers: issuer::read_all(&document.tables("issuer"), development),
+            limits: LimitsConfig::read(&document.section("limits")),
+            telemetry: TelemetryConfig::from_section(&document.section("telemetry")),
+            state,
+            identity,
+            issuing,
+            development,
+        }
+    }
+
+    /// Adds what is wrong with the files to the faults of `document`. Files of keys that have a fault already
+    /// are not those that were meant.
+    pub(super) fn judge_files(&self, document: &Document, now: SystemTime) {
+        let directory_is_meant = !document.is_faulty("state.directory");
+        if let Some(identity) = &self.identity
+            && directory_is_meant
+            && !document.is_faulty("identity.trust_domain")
+        {
+            for error in store::judge(&self.state.directory, &identity.trust_domain, now) {
+                document.fault("state.directory", chain(&error).to_string());
+            }
+        }
+        if directory_is_meant
+            && !document.is_faulty("audit.path")
+            && let Err(error) = self.audit.judge(&self.state)
+        {
+            document.fault("audit.path", chain(&error).to_string());
+        }
+        for (place, issuer) in self.issuers.iter().enumerate() {
+            let Some(issuer) = issuer else { continue };
+            for (key, error) in issuer.source.judge_files(self.development) {
+                document.fault(&format!("issuer[{place}].{key}"), chain(&error).to_string());
+            }
+        }
+    }
+
+    /// Adds ports that cannot be had to the faults of `document`.
+    pub(super) fn judge_ports(&self, document: &Document) {
+        for error in self.listen.judge() {
+            let path = format!("listen.{}", error.key());
+            if !document.is_faulty(&path) {
+                document.fault(&path, chain(&error).to_string());
+            }
+        }
+    }
+
+    /// The configuration, unless a fault left a part of it out.
+    pub(super) fn checked(self) -> Option<Config> {
+        Some(Config {
+            listen: self.listen,
+            identity: self.identity?,
+            state: self.state,
+            issuing: self.issuing?,
+            audit: self.audit,
+            issuers: self.issuers.into_iter().collect::<Option<_>>()?,
+            limits: self.limits,
+            telemetry: self.telemetry,
+            development: self.development,
+        })
+    }
+}
