@@ -3,6 +3,7 @@
 mod bundle;
 pub mod config;
 pub mod metrics;
+mod moment;
 mod peer;
 pub mod process;
 mod renewer;

@@ -17,7 +17,11 @@ use std::{
 use futures_util::StreamExt;
 use signet_client::{CaClient, Reachability};
 use signet_identity::{Clock, TrustDomain};
-use tokio::{sync::watch, task::JoinSet, time::sleep};
+use tokio::{
+    sync::watch,
+    task::JoinSet,
+    time::{Instant, sleep_until},
+};
 use tokio_util::{sync::CancellationToken, time::DelayQueue};
 
 use self::{
@@ -30,6 +34,7 @@ use self::{
 };
 use crate::{
     metrics,
+    moment::Moment,
     secret_cache::{Entry, Event, SecretCache, SecretKey},
     trouble::Trouble,
 };
@@ -99,7 +104,7 @@ impl Renewer {
                 Some(due) = self.timers.next(), if !self.timers.is_empty() => self.ring(due.into_inner()),
                 Some(done) = self.calls.join_next(), if !self.calls.is_empty() => self.finish(done),
                 Ok(()) = self.reachability.changed() => self.note_reachability(),
-                () = sleep(wake.unwrap_or_default()), if wake.is_some() => {}
+                () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
             }
         }
     }
@@ -108,7 +113,7 @@ impl Renewer {
         let key = match event {
             Event::Wanted(entry, peer) => {
                 self.recalls.returned(&peer);
-                let (now, key) = (self.clock.now(), entry.key().clone());
+                let (now, key) = (Instant::now(), entry.key().clone());
                 self.forget_predecessor(&key, &entry);
                 let work =
                     self.works.entry(key.clone()).or_insert_with(|| Work::new(entry, peer.clone(), now));
@@ -152,28 +157,28 @@ impl Renewer {
 
     /// Decides what is to be done for an entry, unless the queue or the CA has the next word.
     fn look_at(&mut self, key: &SecretKey) {
-        let now = self.clock.now();
-        self.end_what_is_over(key, now);
+        let now = self.now();
+        self.end_what_is_over(key, now.wall);
         let Some(work) = self.works.get_mut(key) else { return };
         match work.stage {
-            Stage::Asking => return self.wake_at_the_end(key, now),
-            Stage::Ready if work.entry.is_wanted() => return self.wake_at_the_end(key, now),
+            Stage::Asking => return self.wake_at_the_end(key, now.wall),
+            Stage::Ready if work.entry.is_wanted() => return self.wake_at_the_end(key, now.wall),
             Stage::Ready => self.ready.forget(&work.turn()),
             Stage::Recalling => self.recalls.forget(key),
             Stage::Resting => {}
         }
         work.stage = Stage::Resting;
         match work.step(now) {
-            Step::Sleep(until) => self.sleep_until(key, until, now),
+            Step::Sleep(wait) => self.sleep(key, wait),
             Step::Ask => {
                 work.stage = Stage::Ready;
-                self.ready.push(work.turn(), work.schedule.serves_until(now).unwrap_or(now));
-                self.wake_at_the_end(key, now);
+                self.ready.push(work.turn(), work.schedule.serves_until(now.wall).unwrap_or(now.wall));
+                self.wake_at_the_end(key, now.wall);
             }
             Step::Recall(end) => {
                 work.stage = Stage::Recalling;
                 self.recalls.add(key.clone(), work.peer.clone(), end);
-                self.wake_at_the_end(key, now);
+                self.wake_at_the_end(key, now.wall);
             }
             Step::GiveUp => self.give_up(key, now),
             Step::Forget => self.forget(key),
@@ -202,19 +207,19 @@ impl Renewer {
     fn wake_at_the_end(&mut self, key: &SecretKey, now: SystemTime) {
         let end = self.works.get(key).and_then(|work| work.schedule.serves_until(now));
         if let Some(end) = end {
-            self.sleep_until(key, end, now);
+            self.sleep(key, end.duration_since(now).unwrap_or_default());
         }
     }
 
     /// The token can get nothing and there is nothing: the streams are told, unless they were told before. One
     /// that waits for roots alone stays, and the CA may say something else when its word no longer counts.
-    fn give_up(&mut self, key: &SecretKey, now: SystemTime) {
+    fn give_up(&mut self, key: &SecretKey, now: Moment) {
         let Some(work) = self.works.get(key) else { return };
         if !work.is_refused(now) {
             work.entry.fail(self.cache.withhold(key, Arc::new(Trouble::TokenOver)), None);
         }
-        let until = work.refused_until.filter(|until| *until > now);
-        self.sleep_until(key, until.unwrap_or(now + LONGEST_SLEEP), now);
+        let until = work.refused_until.filter(|until| *until > now.timer);
+        self.sleep(key, until.map_or(LONGEST_SLEEP, |until| until - now.timer));
     }
 
     fn forget(&mut self, key: &SecretKey) {
@@ -225,13 +230,12 @@ impl Renewer {
         }
     }
 
-    fn sleep_until(&mut self, key: &SecretKey, until: SystemTime, now: SystemTime) {
+    fn sleep(&mut self, key: &SecretKey, wait: Duration) {
         let Some(work) = self.works.get_mut(key) else { return };
         if let Some(timer) = work.timer.take() {
             self.timers.try_remove(&timer);
         }
-        let wait = until.duration_since(now).unwrap_or_default().min(LONGEST_SLEEP);
-        work.timer = Some(self.timers.insert(key.clone(), wait));
+        work.timer = Some(self.timers.insert(key.clone(), wait.min(LONGEST_SLEEP)));
     }
 
     /// Asks proxies to come back with a fresh token, while there is a CA to show it to.
@@ -239,8 +243,8 @@ impl Renewer {
         if *self.reachability.borrow() != Reachability::Reachable {
             return;
         }
-        let now = self.clock.now();
-        while let Some(key) = self.recalls.next(now) {
+        let now = self.now();
+        while let Some(key) = self.recalls.next(now.timer) {
             let Some(work) = self.works.get_mut(&key) else { continue };
             work.stage = Stage::Resting;
             // A stream that does not go is asked again, less and less often.
@@ -265,20 +269,24 @@ impl Renewer {
         }
         tracing::info!("the CA can be had");
         self.gate.found_ca();
-        let now = self.clock.now();
+        let now = Instant::now();
         let waiting = self.works.values_mut().filter(|work| work.found_no_ca);
         let woken: Vec<_> = waiting.map(|work| work.wake(now)).collect();
         woken.iter().for_each(|key| self.look_at(key));
     }
 
-    /// How long nothing can happen that no event announces.
-    fn next_wake(&self) -> Option<Duration> {
-        let now = self.clock.now();
+    /// When something may happen that no event announces.
+    fn next_wake(&self) -> Option<Instant> {
+        let now = Instant::now();
         let releases = match *self.reachability.borrow() {
             Reachability::Reachable => [self.ready.next_release(now), self.recalls.next_release()],
             _ => [self.ready.next_release(now), self.gate.next_release(now)],
         };
-        releases.into_iter().flatten().min().map(|wake| wake.duration_since(now).unwrap_or_default())
+        releases.into_iter().flatten().min()
+    }
+
+    fn now(&self) -> Moment {
+        Moment::now(&*self.clock)
     }
 
     fn note_expiries(&self) {

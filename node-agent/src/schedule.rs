@@ -3,10 +3,15 @@
 use std::time::{Duration, SystemTime};
 
 use signet_identity::Validity;
+use tokio::time::Instant;
+
+use crate::moment::Moment;
 
 /// When one SVID is to be asked for next, and until when the held one serves. Pure: the time and the dice
 /// are arguments.
 ///
+/// * Whatever is waited for is waited for by the timer, so that a wall clock that is set back delays nothing. A
+///   renewal is due by the wall as well: the machine may have slept.
 /// * A renewal falls on a uniformly random point in [0.4, 0.7] of what the certificate had left when it
 ///   arrived. After a cold start of a million workloads within a minute this flattens the herd about three
 ///   times better than half the lifetime +/- 10 %.
@@ -17,49 +22,60 @@ use signet_identity::Validity;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RotationSchedule {
     held: Option<Validity>,
-    next_attempt: SystemTime,
+    due: Instant,
+    /// The same by the wall, of a renewal that was not attempted yet.
+    due_by_wall: Option<SystemTime>,
     failures: u32,
 }
 
 impl RotationSchedule {
     /// Nothing is held, and the first attempt is due at once.
-    pub(crate) fn starting(now: SystemTime) -> Self {
-        Self { held: None, next_attempt: now, failures: 0 }
+    pub(crate) fn starting(now: Instant) -> Self {
+        Self { held: None, due: now, due_by_wall: None, failures: 0 }
     }
 
     /// A certificate has come. `jitter` is drawn from [0, 1).
-    pub(crate) fn issued(&mut self, validity: Validity, now: SystemTime, jitter: f64) {
+    pub(crate) fn issued(&mut self, validity: Validity, now: Moment, jitter: f64) {
         let share = EARLIEST_RENEWAL + (LATEST_RENEWAL - EARLIEST_RENEWAL) * jitter.clamp(0.0, 1.0);
-        let wait = validity.remaining(now).mul_f64(share).max(SHORTEST_RENEWAL);
-        *self = Self { held: Some(validity), next_attempt: now + wait, failures: 0 };
+        let wait = validity.remaining(now.wall).mul_f64(share).max(SHORTEST_RENEWAL);
+        *self = Self {
+            held: Some(validity),
+            due: now.timer + wait,
+            due_by_wall: Some(now.wall + wait),
+            failures: 0,
+        };
     }
 
     /// An attempt has failed. `jitter` is drawn from [0, 1); `at_least` is what the CA asked for, zero when it
     /// asked for nothing. It is heard within the bounds above: nobody goes without for longer, and no
     /// certificate dies for it.
-    pub(crate) fn failed(&mut self, now: SystemTime, jitter: f64, at_least: Duration) {
-        let ceiling = self.back_off_ceiling(now);
-        let wait = ceiling.mul_f64(jitter.clamp(0.0, 1.0)).max(at_least.min(self.longest_back_off(now)));
-        self.next_attempt = now + wait.max(SHORTEST_BACK_OFF);
+    pub(crate) fn failed(&mut self, now: Moment, jitter: f64, at_least: Duration) {
+        let longest = self.longest_back_off(now.wall);
+        let doubled = FIRST_BACK_OFF.saturating_mul(1 << self.failures.min(MOST_DOUBLINGS));
+        let wait = doubled.min(longest).mul_f64(jitter.clamp(0.0, 1.0)).max(at_least.min(longest));
+        self.due = now.timer + wait.max(SHORTEST_BACK_OFF);
+        self.due_by_wall = None;
         self.failures = self.failures.saturating_add(1);
     }
 
     /// What stood in the way is gone: an attempt that was put off is due at once. A renewal that was never
     /// attempted keeps its time.
-    pub(crate) fn retry_now(&mut self, now: SystemTime) {
+    pub(crate) fn retry_now(&mut self, now: Instant) {
         if self.failures > 0 {
-            self.next_attempt = self.next_attempt.min(now);
+            self.due = self.due.min(now);
         }
     }
 
     /// What is held has become worthless: an attempt is due no later than `at`.
-    pub(crate) fn hasten(&mut self, at: SystemTime) {
-        self.next_attempt = self.next_attempt.min(at);
+    pub(crate) fn hasten(&mut self, at: Instant) {
+        self.due = self.due.min(at);
     }
 
-    /// When to try next.
-    pub(crate) fn next_attempt(&self) -> SystemTime {
-        self.next_attempt
+    /// How long until the next attempt; zero when it is due.
+    pub(crate) fn wait(&self, now: Moment) -> Duration {
+        let by_timer = self.due.saturating_duration_since(now.timer);
+        let by_wall = self.due_by_wall.map(|due| due.duration_since(now.wall).unwrap_or_default());
+        by_wall.map_or(by_timer, |wait| wait.min(by_timer))
     }
 
     /// Failed attempts since the last certificate.
@@ -70,11 +86,6 @@ impl RotationSchedule {
     /// The end of the certificate in hand; `None` when there is none or it is dead.
     pub(crate) fn serves_until(&self, now: SystemTime) -> Option<SystemTime> {
         self.held.map(|held| held.not_after()).filter(|end| *end > now)
-    }
-
-    fn back_off_ceiling(&self, now: SystemTime) -> Duration {
-        let doubled = FIRST_BACK_OFF.saturating_mul(1 << self.failures.min(MOST_DOUBLINGS));
-        doubled.min(self.longest_back_off(now))
     }
 
     fn longest_back_off(&self, now: SystemTime) -> Duration {

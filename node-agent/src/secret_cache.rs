@@ -13,9 +13,13 @@ use std::{
 };
 
 use signet_identity::{Clock, TrustDomain};
-use tokio::sync::{Notify, watch};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 
 use crate::{
+    moment::Moment,
     peer::PeerKey,
     sds::PublishedSecret,
     trouble::{Trouble, Withheld},
@@ -98,13 +102,13 @@ impl SecretCache {
         uid: u32,
         peer: PeerKey,
     ) -> Result<Lease, Withheld> {
-        let (now, key) = (self.0.clock.now(), credential.key(uid));
+        let (now, key) = (Moment::now(&*self.0.clock), credential.key(uid));
         let mut state = self.state();
-        if let Some(withheld) = state.refused.standing(&key, now) {
+        if let Some(withheld) = state.refused.standing(&key, now.timer) {
             return Err(withheld);
         }
-        if let Err(why) = credential.check(&self.0.trust_domain, now) {
-            return Err(state.refused.refuse_here(key, Arc::new(why), now));
+        if let Err(why) = credential.check(&self.0.trust_domain, now.wall) {
+            return Err(state.refused.refuse_here(key, Arc::new(why), now.timer));
         }
         let entry = state.find_or_insert(key, credential, &self.0)?;
         let lease = Lease::new(Arc::clone(&entry), self.clone());
@@ -116,7 +120,7 @@ impl SecretCache {
     /// What becomes of the streams of an entry that got no SVID. The CA's refusal of a token is remembered, and
     /// each further disappointment holds the streams longer before they are closed.
     pub(crate) fn withhold(&self, key: &SecretKey, why: Arc<Trouble>) -> Withheld {
-        let now = self.0.clock.now();
+        let now = Instant::now();
         match (&*why, key) {
             _ if why.passes() => Withheld::for_now(why),
             (Trouble::Refused(_), SecretKey::Token { .. }) => {

@@ -1,7 +1,7 @@
 //! An agent without a socket, before a CA in memory, on paused time.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::{Duration, SystemTime},
 };
 
@@ -24,6 +24,35 @@ use crate::{
 
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 pub(crate) const UID: u32 = 1337;
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// A wall clock that somebody sets: it goes as the timers do, and steps when told to.
+pub(crate) struct SetClock {
+    timers: TokioClock,
+    ahead: Mutex<Duration>,
+}
+
+impl SetClock {
+    /// At the same time of day as other worlds.
+    pub(crate) fn new() -> Self {
+        Self { timers: TokioClock::starting_at(start() - DAY), ahead: Mutex::new(DAY) }
+    }
+
+    pub(crate) fn forward(&self, step: Duration) {
+        *self.ahead.lock().unwrap() += step;
+    }
+
+    /// At most a day in all.
+    pub(crate) fn back(&self, step: Duration) {
+        *self.ahead.lock().unwrap() -= step;
+    }
+}
+
+impl Clock for SetClock {
+    fn now(&self) -> SystemTime {
+        self.timers.now() + *self.ahead.lock().unwrap()
+    }
+}
 
 /// What a test of the agent's core needs. Only on a runtime with paused time.
 pub(crate) struct World {
@@ -40,8 +69,7 @@ impl World {
     }
 
     pub(crate) fn holding_at_most(most_svids: usize) -> Self {
-        let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
-        Self::on(Arc::new(TokioClock::starting_at(start)), most_svids)
+        Self::on(Arc::new(TokioClock::starting_at(start())), most_svids)
     }
 
     pub(crate) fn on(clock: Arc<dyn Clock>, most_svids: usize) -> Self {
@@ -100,6 +128,11 @@ impl World {
         tokio::time::sleep(time).await;
         self.settle().await;
     }
+}
+
+/// The time of day at which every world begins.
+fn start() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000)
 }
 
 /// The version of what a lease has to serve.

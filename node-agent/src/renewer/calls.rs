@@ -9,7 +9,7 @@ use signet_client::Reachability;
 use signet_runtime::telemetry::chain;
 use tokio::{
     task::JoinError,
-    time::{Instant, sleep},
+    time::{Instant, sleep_until},
 };
 
 use super::{
@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     metrics,
+    moment::Moment,
     secret_cache::{Credential, SecretKey, VERDICT_COUNTS_FOR},
     trouble::Trouble,
 };
@@ -36,20 +37,20 @@ pub(super) enum Done {
 impl Renewer {
     /// As many calls as the CA may get now.
     pub(super) fn start_calls(&mut self) {
-        let (now, reachability) = (self.clock.now(), *self.reachability.borrow());
-        while self.gate.admits(reachability, self.in_flight, now) {
+        let (now, reachability) = (self.now(), *self.reachability.borrow());
+        while self.gate.admits(reachability, self.in_flight, now.timer) {
             let Some(turn) = self.next_turn(reachability, now) else { return };
             self.start(turn);
         }
     }
 
-    fn next_turn(&mut self, reachability: Reachability, now: SystemTime) -> Option<Turn> {
-        while let Some(turn) = self.ready.pop(now) {
+    fn next_turn(&mut self, reachability: Reachability, now: Moment) -> Option<Turn> {
+        while let Some(turn) = self.ready.pop(now.timer) {
             let work = self.works.get_mut(&turn.key);
             if work.is_some_and(|work| work.entry.is_wanted() && work.token_is_of_use(now)) {
                 return Some(turn);
             }
-            self.ready.finish(&turn, Verdict::NotRefused, now);
+            self.ready.finish(&turn, Verdict::NotRefused, now.timer);
             self.rest(&turn.key);
         }
         if reachability == Reachability::Failing { self.probe(now) } else { None }
@@ -57,13 +58,13 @@ impl Renewer {
 
     /// Only a call can tell whether a CA is back that was connected all the time. When nobody has a token that
     /// is good for one, the refusal of a dead one tells as much.
-    fn probe(&mut self, now: SystemTime) -> Option<Turn> {
+    fn probe(&mut self, now: Moment) -> Option<Turn> {
         let key = self.recalls.earliest()?.clone();
         self.recalls.forget(&key);
         let work = self.works.get_mut(&key)?;
         work.stage = Stage::Ready;
-        self.ready.push(work.turn(), now);
-        self.ready.pop(now)
+        self.ready.push(work.turn(), now.wall);
+        self.ready.pop(now.timer)
     }
 
     fn start(&mut self, turn: Turn) {
@@ -87,11 +88,11 @@ impl Renewer {
     }
 
     fn take_answer(&mut self, turn: &Turn, result: Result<Granted, Failed>, took: Duration) {
-        let now = self.clock.now();
+        let now = self.now();
         self.in_flight = self.in_flight.saturating_sub(1);
         let refused = matches!(&result, Err(Failed { trouble: Trouble::Refused(_), .. }));
-        self.ready.finish(turn, if refused { Verdict::Refused } else { Verdict::NotRefused }, now);
-        self.note_whether_ca_is_there(result.as_ref().err().map(|failed| &failed.trouble), now);
+        self.ready.finish(turn, if refused { Verdict::Refused } else { Verdict::NotRefused }, now.timer);
+        self.note_whether_ca_is_there(result.as_ref().err().map(|failed| &failed.trouble), now.timer);
         let judged = result.and_then(|granted| {
             let identity = Some(granted.identity.clone());
             self.trust.judge(granted, now).map_err(|trouble| Failed { trouble, identity })
@@ -105,13 +106,13 @@ impl Renewer {
                 if verified.roots == Roots::Withdrawn {
                     self.hasten_orphans(now);
                 }
-                self.publish_in_time(&turn.key, verified, now);
+                self.publish_in_time(&turn.key, verified);
             }
             Err(failed) => self.note_failure(&turn.key, failed, now),
         }
     }
 
-    fn note_whether_ca_is_there(&mut self, trouble: Option<&Trouble>, now: SystemTime) {
+    fn note_whether_ca_is_there(&mut self, trouble: Option<&Trouble>, now: Instant) {
         match trouble {
             None | Some(Trouble::Refused(_)) => self.gate.found_ca(),
             Some(Trouble::CaAway(error)) if error.is_answer() => self.gate.found_ca(),
@@ -125,11 +126,11 @@ impl Renewer {
 
     /// An SVID under none of the roots that are left is of no use to anybody: it is renewed now, not in its time.
     /// A CA whose state was made anew is the case; one that rotates its roots waits for the last leaf under each.
-    fn hasten_orphans(&mut self, now: SystemTime) {
+    fn hasten_orphans(&mut self, now: Moment) {
         let worthless =
-            |work: &&mut Work| work.held.as_ref().is_some_and(|held| !self.trust.accepts(held, now));
+            |work: &&mut Work| work.held.as_ref().is_some_and(|held| !self.trust.accepts(held, now.wall));
         let orphans = self.works.values_mut().filter(worthless).map(|work| {
-            work.schedule.hasten(now + ORPHANS_RENEWED_WITHIN.mul_f64(fastrand::f64()));
+            work.schedule.hasten(now.timer + ORPHANS_RENEWED_WITHIN.mul_f64(fastrand::f64()));
             work.entry.key().clone()
         });
         let orphans: Vec<_> = orphans.collect();
@@ -142,25 +143,26 @@ impl Renewer {
         orphans.iter().for_each(|key| self.look_at(key));
     }
 
-    fn publish_in_time(&mut self, key: &SecretKey, verified: Verified, now: SystemTime) {
+    fn publish_in_time(&mut self, key: &SecretKey, verified: Verified) {
         let Some(not_before) = verified.not_before else { return self.publish(key, verified) };
-        let (key, wait) = (key.clone(), not_before.duration_since(now).unwrap_or_default());
+        let key = key.clone();
         self.calls.spawn(async move {
-            sleep(wait).await;
+            sleep_until(not_before).await;
             Done::Travelled(key, Box::new(verified))
         });
     }
 
     fn publish(&mut self, key: &SecretKey, verified: Verified) {
+        let now = self.now();
         let Some(work) = self.works.get_mut(key) else { return };
         let Verified { held, secret, .. } = verified;
         let svid = &held.svid;
-        work.schedule.issued(svid.validity(), self.clock.now(), fastrand::f64());
+        work.schedule.issued(svid.validity(), now, fastrand::f64());
         work.proven = true;
         tracing::info!(
             spiffe_id = %svid.identity(),
             serial = svid.serial(),
-            expires_in_seconds = svid.validity().remaining(self.clock.now()).as_secs(),
+            expires_in_seconds = svid.validity().remaining(now.wall).as_secs(),
             credential = %key,
             "SVID issued"
         );
@@ -170,19 +172,19 @@ impl Renewer {
         self.rest(key);
     }
 
-    fn note_failure(&mut self, key: &SecretKey, failed: Failed, now: SystemTime) {
+    fn note_failure(&mut self, key: &SecretKey, failed: Failed, now: Moment) {
         let Some(work) = self.works.get_mut(key) else { return };
         let trouble = Arc::new(failed.trouble);
         work.schedule.failed(now, fastrand::f64(), trouble.retry_after());
         work.found_no_ca = matches!(*trouble, Trouble::CaAway(_));
         let same_token = matches!(work.entry.credential(), Credential::Stream(_));
         let refused = same_token && matches!(*trouble, Trouble::Refused(_));
-        work.refused_until = refused.then(|| now + VERDICT_COUNTS_FOR);
+        work.refused_until = refused.then(|| now.timer + VERDICT_COUNTS_FOR);
         tracing::warn!(
             spiffe_id = failed.identity.as_ref().map(tracing::field::display),
             credential = %key,
             attempt = work.schedule.failures(),
-            serves_for_seconds = work.schedule.serves_until(now).map(|end| seconds(end, now)),
+            serves_for_seconds = work.schedule.serves_until(now.wall).map(|end| seconds(end, now.wall)),
             trouble = %chain(&*trouble),
             "no new SVID; what is held goes on serving"
         );

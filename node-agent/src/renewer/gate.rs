@@ -1,8 +1,9 @@
 //! How many calls the CA gets at a time.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use signet_client::Reachability;
+use tokio::time::Instant;
 
 /// Opens wide while the CA answers, and lets one probe through at a time while it does not. Pure.
 ///
@@ -10,12 +11,12 @@ use signet_client::Reachability;
 #[derive(Debug, Default)]
 pub(super) struct Gate {
     failures: u32,
-    next_probe: Option<SystemTime>,
+    next_probe: Option<Instant>,
 }
 
 impl Gate {
     /// Whether one more call may start.
-    pub(super) fn admits(&self, reachability: Reachability, in_flight: usize, now: SystemTime) -> bool {
+    pub(super) fn admits(&self, reachability: Reachability, in_flight: usize, now: Instant) -> bool {
         match reachability {
             Reachability::Reachable => in_flight < MOST_IN_FLIGHT,
             Reachability::Unknown | Reachability::Disconnected | Reachability::Failing => {
@@ -25,12 +26,12 @@ impl Gate {
     }
 
     /// When the next probe may start, if that is what is waited for.
-    pub(super) fn next_release(&self, now: SystemTime) -> Option<SystemTime> {
+    pub(super) fn next_release(&self, now: Instant) -> Option<Instant> {
         self.next_probe.filter(|probe| *probe > now)
     }
 
     /// A call found no CA. `jitter` is drawn from [0, 1).
-    pub(super) fn found_no_ca(&mut self, now: SystemTime, jitter: f64) {
+    pub(super) fn found_no_ca(&mut self, now: Instant, jitter: f64) {
         let ceiling = FIRST_PROBE.saturating_mul(1 << self.failures.min(4)).min(LONGEST_PROBE);
         self.next_probe = Some(now + ceiling.mul_f64(jitter.clamp(0.0, 1.0)).max(SHORTEST_PROBE));
         self.failures = self.failures.saturating_add(1);
@@ -53,37 +54,35 @@ const LONGEST_PROBE: Duration = Duration::from_secs(5);
 mod tests {
     use super::*;
 
-    const NOW: SystemTime = SystemTime::UNIX_EPOCH;
-
     #[test]
     fn a_ca_that_answers_gets_sixteen_calls_and_one_that_does_not_gets_one() {
-        let gate = Gate::default();
+        let (gate, now) = (Gate::default(), Instant::now());
         for (reachability, most) in [
             (Reachability::Reachable, MOST_IN_FLIGHT),
             (Reachability::Unknown, 1),
             (Reachability::Disconnected, 1),
             (Reachability::Failing, 1),
         ] {
-            assert!(gate.admits(reachability, most - 1, NOW), "{reachability:?}");
-            assert!(!gate.admits(reachability, most, NOW), "{reachability:?}");
+            assert!(gate.admits(reachability, most - 1, now), "{reachability:?}");
+            assert!(!gate.admits(reachability, most, now), "{reachability:?}");
         }
     }
 
     #[test]
     fn probes_back_off_to_five_seconds_and_start_afresh_when_the_ca_is_found() {
-        let mut gate = Gate::default();
+        let (mut gate, now) = (Gate::default(), Instant::now());
         let mut waits = Vec::new();
         for _ in 0..6 {
-            gate.found_no_ca(NOW, 1.0);
-            let next = gate.next_release(NOW).unwrap();
+            gate.found_no_ca(now, 1.0);
+            let next = gate.next_release(now).unwrap();
             assert!(!gate.admits(Reachability::Failing, 0, next - Duration::from_millis(1)));
             assert!(gate.admits(Reachability::Failing, 0, next));
-            waits.push(next.duration_since(NOW).unwrap().as_millis());
+            waits.push(next.duration_since(now).as_millis());
         }
         assert_eq!(waits, [500, 1000, 2000, 4000, 5000, 5000]);
         gate.found_ca();
-        assert!(gate.admits(Reachability::Failing, 0, NOW));
-        gate.found_no_ca(NOW, 0.0);
-        assert_eq!(gate.next_release(NOW), Some(NOW + SHORTEST_PROBE), "the dice make no loop");
+        assert!(gate.admits(Reachability::Failing, 0, now));
+        gate.found_no_ca(now, 0.0);
+        assert_eq!(gate.next_release(now), Some(now + SHORTEST_PROBE), "the dice make no loop");
     }
 }

@@ -5,6 +5,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use tokio::time::Instant;
+
 use crate::{peer::PeerKey, secret_cache::SecretKey};
 
 /// Attempts that are due, handed out fairly. Pure.
@@ -78,7 +80,7 @@ impl ReadyQueue {
     }
 
     /// The next attempt that may start now.
-    pub(crate) fn pop(&mut self, now: SystemTime) -> Option<Turn> {
+    pub(crate) fn pop(&mut self, now: Instant) -> Option<Turn> {
         let candidates = self.peers.iter().filter_map(|(name, peer)| {
             let (kind, urgency) = peer.head(now)?;
             Some(((peer.in_flight(), urgency), kind, name))
@@ -92,7 +94,7 @@ impl ReadyQueue {
     }
 
     /// An attempt that was handed out has ended.
-    pub(crate) fn finish(&mut self, turn: &Turn, verdict: Verdict, now: SystemTime) {
+    pub(crate) fn finish(&mut self, turn: &Turn, verdict: Verdict, now: Instant) {
         if let Some(peer) = self.peers.get_mut(&turn.peer) {
             let flying = peer.flying(turn.kind);
             *flying = flying.saturating_sub(1);
@@ -104,7 +106,7 @@ impl ReadyQueue {
     }
 
     /// When an attempt that is held back now may start, if there is one.
-    pub(crate) fn next_release(&self, now: SystemTime) -> Option<SystemTime> {
+    pub(crate) fn next_release(&self, now: Instant) -> Option<Instant> {
         let held_back = self.peers.values().filter(|peer| !peer.first.is_empty() && peer.head(now).is_none());
         held_back.filter_map(|peer| peer.refusals.next_release(peer.firsts_in_flight, now)).min()
     }
@@ -130,7 +132,7 @@ impl Peer {
     }
 
     /// The most urgent attempt that is not held back.
-    fn head(&self, now: SystemTime) -> Option<(Kind, SystemTime)> {
+    fn head(&self, now: Instant) -> Option<(Kind, SystemTime)> {
         let may_start = self.firsts_in_flight < self.refusals.allowance(now);
         let first =
             self.first.keys().next().filter(|_| may_start).map(|(urgency, _)| (Kind::First, *urgency));
@@ -138,7 +140,7 @@ impl Peer {
         first.into_iter().chain(renewal).min_by_key(|(_, urgency)| *urgency)
     }
 
-    fn is_forgettable(&self, now: SystemTime) -> bool {
+    fn is_forgettable(&self, now: Instant) -> bool {
         let idle = self.first.is_empty() && self.renewals.is_empty() && self.in_flight() == 0;
         idle && self.refusals.allowance(now) == REFUSALS_ALLOWED
     }
@@ -150,28 +152,28 @@ impl Peer {
 struct Refusals {
     /// The moment up to which the allowance is spent: each refusal moves it on by one
     /// [`REFUSAL_FORGIVEN_AFTER`].
-    spent_until: Option<SystemTime>,
+    spent_until: Option<Instant>,
 }
 
 impl Refusals {
-    fn count(&mut self, now: SystemTime) {
+    fn count(&mut self, now: Instant) {
         self.spent_until =
             Some(self.spent_until.map_or(now, |until| until.max(now)) + REFUSAL_FORGIVEN_AFTER);
     }
 
-    fn allowance(&self, now: SystemTime) -> u32 {
+    fn allowance(&self, now: Instant) -> u32 {
         let debt = self.debt(now).as_millis().div_ceil(REFUSAL_FORGIVEN_AFTER.as_millis());
         REFUSALS_ALLOWED.saturating_sub(u32::try_from(debt).unwrap_or(u32::MAX))
     }
 
     /// When one more may start beside those in flight; `None`: not before one of them has ended.
-    fn next_release(&self, in_flight: u32, now: SystemTime) -> Option<SystemTime> {
+    fn next_release(&self, in_flight: u32, now: Instant) -> Option<Instant> {
         let others = REFUSALS_ALLOWED.checked_sub(in_flight + 1)?;
         Some(now + self.debt(now).saturating_sub(REFUSAL_FORGIVEN_AFTER * others))
     }
 
-    fn debt(&self, now: SystemTime) -> Duration {
-        self.spent_until.and_then(|until| until.duration_since(now).ok()).unwrap_or_default()
+    fn debt(&self, now: Instant) -> Duration {
+        self.spent_until.map(|until| until.saturating_duration_since(now)).unwrap_or_default()
     }
 }
 

@@ -5,6 +5,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use tokio::time::Instant;
+
 use crate::{peer::PeerKey, secret_cache::SecretKey};
 
 /// Streams that are to be closed because their token can no longer renew. Pure.
@@ -29,7 +31,7 @@ struct Due {
 #[derive(Debug)]
 struct Away {
     peer: PeerKey,
-    given_up_at: SystemTime,
+    given_up_at: Instant,
 }
 
 impl Recalls {
@@ -50,7 +52,7 @@ impl Recalls {
     }
 
     /// Takes the entry whose streams are to be closed now. Its peer is away from then on.
-    pub(crate) fn next(&mut self, now: SystemTime) -> Option<SecretKey> {
+    pub(crate) fn next(&mut self, now: Instant) -> Option<SecretKey> {
         self.away.retain(|away| away.given_up_at > now);
         if self.away.len() >= MOST_AWAY {
             return None;
@@ -71,7 +73,7 @@ impl Recalls {
 
     /// When a place becomes free although nobody returns, if somebody waits for one. To be asked when
     /// [`Recalls::next`] has nobody left.
-    pub(crate) fn next_release(&self) -> Option<SystemTime> {
+    pub(crate) fn next_release(&self) -> Option<Instant> {
         self.away.front().filter(|_| !self.due.is_empty()).map(|away| away.given_up_at)
     }
 }
@@ -83,12 +85,17 @@ pub(crate) const GIVEN_UP_AFTER: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::{path::Path, sync::LazyLock};
 
     use super::*;
     use crate::peer::testing::peer_named;
 
-    fn at(seconds: u64) -> SystemTime {
+    fn at(seconds: u64) -> Instant {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        *START + Duration::from_secs(seconds)
+    }
+
+    fn ending_at(seconds: u64) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
     }
 
@@ -101,7 +108,7 @@ mod tests {
     }
 
     /// As many recalls as fit at this moment.
-    fn recall_all(recalls: &mut Recalls, now: SystemTime) -> Vec<SecretKey> {
+    fn recall_all(recalls: &mut Recalls, now: Instant) -> Vec<SecretKey> {
         let mut gone = Vec::new();
         while let Some(key) = recalls.next(now) {
             gone.push(key);
@@ -119,7 +126,7 @@ mod tests {
     fn the_earliest_expiry_is_recalled_first() {
         let mut recalls = Recalls::default();
         for (number, expiry) in [(0, 30), (1, 10), (2, 20)] {
-            recalls.add(key(number), peer(number), at(expiry));
+            recalls.add(key(number), peer(number), ending_at(expiry));
         }
         assert_eq!(recalls.earliest(), Some(&key(1)));
         assert_eq!(recall_all(&mut recalls, at(0)), [key(1), key(2), key(0)]);
@@ -129,7 +136,7 @@ mod tests {
     fn no_more_than_sixteen_are_away_until_one_returns_or_is_given_up() {
         let mut recalls = Recalls::default();
         for number in 0..40 {
-            recalls.add(key(number), peer(number), at(100));
+            recalls.add(key(number), peer(number), ending_at(100));
         }
         assert_eq!(recall_all(&mut recalls, at(0)).len(), MOST_AWAY);
         recalls.returned(&peer(99));
@@ -145,9 +152,9 @@ mod tests {
     fn no_more_than_one_of_a_peers_is_away() {
         let mut recalls = Recalls::default();
         for number in 0..3 {
-            recalls.add(key(number), peer(7), at(10));
+            recalls.add(key(number), peer(7), ending_at(10));
         }
-        recalls.add(key(3), peer(8), at(20));
+        recalls.add(key(3), peer(8), ending_at(20));
         assert_eq!(recall_all(&mut recalls, at(0)), [key(0), key(3)]);
         recalls.returned(&peer(7));
         assert_eq!(recall_all(&mut recalls, at(1)), [key(1)]);
@@ -158,7 +165,7 @@ mod tests {
     #[test]
     fn one_that_needs_no_recall_any_more_is_left_alone() {
         let mut recalls = Recalls::default();
-        recalls.add(key(1), peer(1), at(10));
+        recalls.add(key(1), peer(1), ending_at(10));
         recalls.forget(&key(1));
         assert_eq!(recalls.next(at(0)), None);
         assert_eq!(recalls.next_release(), None);

@@ -5,6 +5,7 @@ mod outage;
 mod recalling;
 mod refusing;
 mod roots;
+mod stepping;
 
 use std::time::Duration;
 

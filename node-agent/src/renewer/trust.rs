@@ -6,15 +6,18 @@ use std::{
 };
 
 use signet_identity::{Expected, PublicKey, TrustDomain, X509Svid};
+use tokio::time::Instant;
 
 use super::attempt::Granted;
-use crate::{bundle::HeldBundle, sds::PublishedSecret, secret_cache::SecretCache, trouble::Trouble};
+use crate::{
+    bundle::HeldBundle, moment::Moment, sds::PublishedSecret, secret_cache::SecretCache, trouble::Trouble,
+};
 
 /// The roots in force, and the judge of what the CA sends.
 pub(super) struct Trust {
     held: HeldBundle,
     cache: SecretCache,
-    leaves_wait_until: Option<SystemTime>,
+    leaves_wait_until: Option<Instant>,
 }
 
 /// An SVID that may be served, and when.
@@ -24,7 +27,7 @@ pub(super) struct Verified {
     /// With its key, encoded.
     pub(super) secret: Arc<PublishedSecret>,
     /// Not before this moment: its root may be new to some proxies.
-    pub(super) not_before: Option<SystemTime>,
+    pub(super) not_before: Option<Instant>,
     /// What became of the roots by the answer that it came with.
     pub(super) roots: Roots,
 }
@@ -54,21 +57,22 @@ impl Trust {
 
     /// Verifies the leaf as a peer will, against the newer of the held and the received bundle; only a bundle
     /// that comes with a good leaf is taken in and published.
-    pub(super) fn judge(&mut self, granted: Granted, now: SystemTime) -> Result<Verified, Trouble> {
+    pub(super) fn judge(&mut self, granted: Granted, now: Moment) -> Result<Verified, Trouble> {
         let Granted { identity, key, issued, token_ends } = granted;
-        let mut candidate = self.held.with(&issued.bundle, now);
+        let mut candidate = self.held.with(&issued.bundle, now.wall);
         let bundle = candidate.bundle().map_err(Trouble::UselessBundle)?;
         let expected = Expected { identity: &identity, public_key: key.public_key() };
-        let svid = X509Svid::verify(issued.chain, expected, &bundle, now).map_err(Trouble::UselessSvid)?;
+        let svid =
+            X509Svid::verify(issued.chain, expected, &bundle, now.wall).map_err(Trouble::UselessSvid)?;
         candidate.saw_leaf_of(svid.validity().lifetime());
         if !self.held.is_empty() && candidate.adds_to(&self.held) {
-            self.leaves_wait_until = Some(now + ROOTS_TRAVEL);
+            self.leaves_wait_until = Some(now.timer + ROOTS_TRAVEL);
         }
         let roots = if self.held.adds_to(&candidate) { Roots::Withdrawn } else { Roots::Kept };
         self.held = candidate;
         self.cache.publish_bundle(Arc::new(PublishedSecret::validation_context(&bundle)));
         let secret = Arc::new(PublishedSecret::certificate(&svid, &key));
-        let not_before = self.leaves_wait_until.filter(|until| *until > now);
+        let not_before = self.leaves_wait_until.filter(|until| *until > now.timer);
         let held = Held { svid, public_key: key.public_key().clone(), token_ends };
         Ok(Verified { held, secret, not_before, roots })
     }

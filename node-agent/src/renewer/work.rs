@@ -1,7 +1,11 @@
 //! What is to be done for one entry of the cache.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
+use tokio::time::Instant;
 use tokio_util::time::delay_queue;
 
 use super::{
@@ -9,6 +13,7 @@ use super::{
     trust::Held,
 };
 use crate::{
+    moment::Moment,
     peer::PeerKey,
     schedule::RotationSchedule,
     secret_cache::{Entry, SecretKey},
@@ -25,7 +30,7 @@ pub(super) struct Work {
     /// Whether the CA has ever granted anything to this credential.
     pub(super) proven: bool,
     /// Until when the CA's refusal of this very token counts, unless a stream shows it anew.
-    pub(super) refused_until: Option<SystemTime>,
+    pub(super) refused_until: Option<Instant>,
     /// Whether the last attempt found no CA, so that its return is worth another.
     pub(super) found_no_ca: bool,
     /// What is served, but for its key.
@@ -48,8 +53,8 @@ pub(super) enum Stage {
 /// What to do now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Nothing before this moment.
-    Sleep(SystemTime),
+    /// Nothing for so long.
+    Sleep(Duration),
     /// Ask the CA.
     Ask,
     /// The token can't renew what ends then: get the proxy to bring another.
@@ -61,7 +66,7 @@ pub(super) enum Step {
 }
 
 impl Work {
-    pub(super) fn new(entry: Arc<Entry>, peer: PeerKey, now: SystemTime) -> Self {
+    pub(super) fn new(entry: Arc<Entry>, peer: PeerKey, now: Instant) -> Self {
         Self {
             entry,
             peer,
@@ -75,16 +80,17 @@ impl Work {
         }
     }
 
-    pub(super) fn step(&self, now: SystemTime) -> Step {
-        let serves_until = self.schedule.serves_until(now);
+    pub(super) fn step(&self, now: Moment) -> Step {
+        let serves_until = self.schedule.serves_until(now.wall);
+        let left = |end: SystemTime| end.duration_since(now.wall).ok().filter(|left| !left.is_zero());
         if !self.entry.is_wanted() {
             let token_ends = self.held.as_ref().and_then(|held| held.token_ends);
             let kept_until = serves_until.map(|end| token_ends.map_or(end, |token| token.min(end)));
-            return kept_until.filter(|until| *until > now).map_or(Step::Forget, Step::Sleep);
+            return kept_until.and_then(left).map_or(Step::Forget, Step::Sleep);
         }
-        let next_attempt = self.schedule.next_attempt();
-        if next_attempt > now {
-            return Step::Sleep(serves_until.map_or(next_attempt, |end| end.min(next_attempt)));
+        let wait = self.schedule.wait(now);
+        if !wait.is_zero() {
+            return Step::Sleep(serves_until.and_then(left).map_or(wait, |left| left.min(wait)));
         }
         match serves_until {
             _ if self.token_is_of_use(now) => Step::Ask,
@@ -93,18 +99,19 @@ impl Work {
         }
     }
 
-    pub(super) fn token_is_of_use(&self, now: SystemTime) -> bool {
-        !self.is_refused(now) && !self.entry.credential().is_over(now)
+    pub(super) fn token_is_of_use(&self, now: Moment) -> bool {
+        !self.is_refused(now) && !self.entry.credential().is_over(now.wall)
     }
 
     /// Whether the CA's refusal stands. While an SVID serves it stands for good: the proxy is asked for a fresh
     /// token, and the old one is worth no more calls.
-    pub(super) fn is_refused(&self, now: SystemTime) -> bool {
-        self.refused_until.is_some_and(|until| until > now || self.schedule.serves_until(now).is_some())
+    pub(super) fn is_refused(&self, now: Moment) -> bool {
+        let serves = || self.schedule.serves_until(now.wall).is_some();
+        self.refused_until.is_some_and(|until| until > now.timer || serves())
     }
 
     /// The CA that was not there is back.
-    pub(super) fn wake(&mut self, now: SystemTime) -> SecretKey {
+    pub(super) fn wake(&mut self, now: Instant) -> SecretKey {
         self.found_no_ca = false;
         self.schedule.retry_now(now);
         self.entry.key().clone()

@@ -1,10 +1,8 @@
 //! Tokens that got their holder nothing, remembered for a short while.
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use tokio::time::Instant;
 
 use super::SecretKey;
 use crate::trouble::{Trouble, Withheld, hold};
@@ -25,33 +23,33 @@ pub(super) struct RefusedTokens {
 #[derive(Debug)]
 struct Refused {
     times: u32,
-    last: SystemTime,
+    last: Instant,
     /// What the CA said, and until when that counts.
-    verdict: Option<(Arc<Trouble>, SystemTime)>,
+    verdict: Option<(Arc<Trouble>, Instant)>,
 }
 
 impl RefusedTokens {
     /// The CA refused it.
-    pub(super) fn refuse(&mut self, key: SecretKey, why: Arc<Trouble>, now: SystemTime) -> Withheld {
+    pub(super) fn refuse(&mut self, key: SecretKey, why: Arc<Trouble>, now: Instant) -> Withheld {
         let refused = self.count(key, now);
         refused.verdict = Some((Arc::clone(&why), now + VERDICT_COUNTS_FOR));
         Withheld::closing_after(why, hold(refused.times))
     }
 
     /// It was refused without asking the CA, for what is plain to see.
-    pub(super) fn refuse_here(&mut self, key: SecretKey, why: Arc<Trouble>, now: SystemTime) -> Withheld {
+    pub(super) fn refuse_here(&mut self, key: SecretKey, why: Arc<Trouble>, now: Instant) -> Withheld {
         Withheld::closing_after(why, hold(self.count(key, now).times))
     }
 
     /// The refusal that still stands, if there is one. Being told it again counts as another.
-    pub(super) fn standing(&mut self, key: &SecretKey, now: SystemTime) -> Option<Withheld> {
+    pub(super) fn standing(&mut self, key: &SecretKey, now: Instant) -> Option<Withheld> {
         let refused = self.young.get(key).or_else(|| self.old.get(key))?;
         let (why, until) = refused.verdict.clone().filter(|(_, until)| *until > now)?;
-        let left = until.duration_since(now).unwrap_or_default();
+        let left = until.saturating_duration_since(now);
         Some(Withheld::closing_after(why, hold(self.count(key.clone(), now).times)).standing_for(left))
     }
 
-    fn count(&mut self, key: SecretKey, now: SystemTime) -> &mut Refused {
+    fn count(&mut self, key: SecretKey, now: Instant) -> &mut Refused {
         let known = self.old.remove(&key);
         if self.young.len() >= MOST_REMEMBERED / 2 && !self.young.contains_key(&key) {
             self.old = std::mem::take(&mut self.young);
@@ -68,7 +66,7 @@ impl RefusedTokens {
 }
 
 impl Refused {
-    fn is_forgotten(&self, now: SystemTime) -> bool {
+    fn is_forgotten(&self, now: Instant) -> bool {
         self.last + FORGOTTEN_AFTER <= now
     }
 }
@@ -82,12 +80,13 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(120);
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::{path::Path, sync::LazyLock};
 
     use super::*;
 
-    fn at(seconds: u64) -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    fn at(seconds: u64) -> Instant {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        *START + Duration::from_secs(seconds)
     }
 
     fn key(number: usize) -> SecretKey {

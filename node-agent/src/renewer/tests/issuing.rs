@@ -1,13 +1,7 @@
 //! When an SVID is asked for, and for how long it is kept.
 
-use std::{
-    path::Path,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{path::Path, sync::Arc, time::Duration};
 
-use signet_client::testing::{Answer, FakeCa};
-use signet_identity::ManualClock;
 use tonic::Code;
 
 use super::MINUTE;
@@ -93,23 +87,6 @@ async fn a_token_file_is_read_for_each_attempt_and_its_streams_are_never_recalle
     assert_eq!(tokens.len(), 2);
     assert_ne!(tokens[0], tokens[1]);
     assert!(!lease.is_recalled(&lease.now()));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_machine_that_slept_finds_out_within_a_minute() {
-    let clock = Arc::new(ManualClock::at(SystemTime::UNIX_EPOCH + 1_000_000 * MINUTE));
-    let world = World::on(clock.clone(), 10);
-    let lease = world.lease(&world.token("web", 24 * HOUR)).unwrap();
-    world.settle().await;
-    world.ca.always(Answer::Fail(FakeCa::unavailable()));
-    clock.advance(2 * HOUR);
-    world.pass(MINUTE).await;
-    assert_eq!(served(&lease), None, "it ended in the sleep");
-    world.ca.always(Answer::Honest);
-    // Back-off is by the wall as well, and is looked at as often.
-    clock.advance(MINUTE);
-    world.pass(MINUTE).await;
-    assert!(served(&lease).is_some());
 }
 
 #[tokio::test(start_paused = true)]
