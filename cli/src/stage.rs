@@ -12,6 +12,7 @@ pub mod http;
 mod load;
 mod mesh;
 mod node_agent;
+pub mod poll;
 mod ports;
 mod process;
 mod programs;

@@ -9,6 +9,9 @@ use tokio::time::{Instant, timeout};
 /// Between one request and the next; each makes a handshake of its own.
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// Until certificates have changed as often as a test wants: more than twice what the slowest takes.
+const LONGEST: Duration = Duration::from_secs(240);
+
 /// Requests at a steady rate while certificates change.
 #[derive(Debug)]
 pub struct Traffic {
@@ -24,9 +27,9 @@ impl Traffic {
     }
 
     /// Goes on until both certificates, the client's and the server's, have changed `count` more times.
-    pub async fn until_each_has_rotated(&mut self, count: usize, limit: Duration) -> Result<()> {
+    pub async fn until_each_has_rotated(&mut self, count: usize) -> Result<()> {
         let began = Instant::now();
-        let rotated = timeout(limit, async {
+        let rotated = timeout(LONGEST, async {
             while self.rotations.iter().any(|one| one.count_after(began) < count) {
                 Rotations::watch(&mut self.rotations, Instant::now() + Duration::from_millis(100)).await?;
             }
@@ -34,7 +37,7 @@ impl Traffic {
         });
         let done = rotated.await;
         let counts: Vec<_> = self.rotations.iter().map(|one| one.count_after(began)).collect();
-        ensure!(done.is_ok(), "{counts:?} rotations within {limit:?} where {count} each were wanted");
+        ensure!(done.is_ok(), "{counts:?} rotations within {LONGEST:?} where {count} each were wanted");
         done?
     }
 
@@ -43,9 +46,9 @@ impl Traffic {
         Rotations::watch(&mut self.rotations, end).await
     }
 
-    /// Rotations that were seen, of both certificates.
-    pub fn rotations(&self) -> usize {
-        self.rotations.iter().map(Rotations::count).sum()
+    /// The rotations that were seen, of both certificates.
+    pub fn rotations(&self) -> &[Rotations] {
+        &self.rotations
     }
 
     /// Ends it. Fails if any request has.

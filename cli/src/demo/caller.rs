@@ -33,10 +33,10 @@ pub(super) async fn is_known(mesh: &Mesh) -> Result<Vec<Proof>> {
 
 /// Whoever speaks plain HTTP to the server's Envoy gets no answer.
 pub(super) async fn needs_tls(mesh: &Mesh) -> Result<Vec<Proof>> {
-    let errors = async || mesh.server.admin().statistic("listener.inbound.ssl.connection_error").await;
-    let before = errors().await?;
+    let errors = "listener.inbound.ssl.connection_error";
+    let before = mesh.server.admin().statistic(errors).await?;
     let answer = http::get(mesh.doors.server, "/orders/42").await;
-    let after = errors().await?;
+    let after = mesh.server.admin().statistic_above(before, errors).await?;
     let seen = match &answer {
         Ok(answer) => format!("was answered: {}", answer.status),
         Err(_) => "the connection was closed without an answer".to_owned(),
@@ -54,10 +54,10 @@ pub(super) async fn needs_tls(mesh: &Mesh) -> Result<Vec<Proof>> {
 pub(super) async fn needs_the_right_identity(mesh: &Mesh) -> Result<Vec<Proof>> {
     let intruder = mesh.workloads.intruder.identity();
     let serial = mesh.client.admin().serial_of(intruder.as_str()).await?;
-    let refusals = async || mesh.server.admin().statistic("listener.inbound.ssl.fail_verify_san").await;
-    let before = refusals().await?;
+    let refusals = "listener.inbound.ssl.fail_verify_san";
+    let before = mesh.server.admin().statistic(refusals).await?;
     let answer = http::get(mesh.doors.intruder, "/orders/42").await?;
-    let after = refusals().await?;
+    let after = mesh.server.admin().statistic_above(before, refusals).await?;
     Ok(vec![
         Proof::new(serial.is_some(), "the intruder holds a valid certificate of its own")
             .evidence(format!("{intruder}, serial {}", serial.unwrap_or_default())),

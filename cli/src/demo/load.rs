@@ -20,17 +20,21 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// When the CA is stopped.
 const STOP: Duration = Duration::from_secs(25);
 
-/// How long it has to end in, and when it is started again. It is away for at most 6 s, less than what is left of a
-/// certificate at the latest moment of its renewal (9 s of 30 s).
+/// How long it is away before it is started again: less than 6 s with its end and its start. At the latest moment of
+/// its renewal a certificate has 9 s of 30 s left. The agent may take 3 s of them to try the CA again, and Envoy 1 s to
+/// come back with a fresh token; the rest is for a machine that is busy with other things. How long it took is shown and
+/// not judged: if it was too long, a request has failed.
+const AWAY: Duration = Duration::from_secs(3);
+
+/// How long it has to end in, and to be ready again.
 const GRACE: Duration = Duration::from_secs(3);
-const START: Duration = Duration::from_secs(30);
-const LONGEST_OUTAGE: Duration = Duration::from_secs(6);
+const READY: Duration = Duration::from_secs(30);
 
 /// How often the count is shown.
 const SHOW: Duration = Duration::from_secs(10);
 
-/// Each certificate is renewed after 12 to 21 s: within a minute at least twice, and once within what is left of the
-/// minute when the CA is back.
+/// Each certificate is renewed after 12 to 21 s: within a minute at least twice, and once within the half of the minute
+/// that is left when the CA is back.
 const LEAST_ROTATIONS: usize = 2;
 
 /// While the CA was away.
@@ -46,16 +50,14 @@ struct Outage {
 pub(super) async fn play(mesh: &mut Mesh, report: &mut Report<Stdout>) -> Result<()> {
     report
         .promise(&format!("Certificates rotate under load, and no request fails ({} s)", LASTS.as_secs()))?;
-    let recalls_before = recalls(mesh).await?;
     let mut minute = Minute::begin(mesh, report).await?;
     minute.watch_until(STOP).await?;
     let outage = minute.stop_the_ca(&mut mesh.ca, &mesh.stage).await?;
     minute.watch_until(LASTS).await?;
     let (tally, rotations) = minute.end().await;
-    let recalls = recalls(mesh).await? - recalls_before;
 
     report.shown(anyhow::Ok(traffic_is_unharmed(&tally)))?;
-    report.shown(anyhow::Ok(certificates_rotated(&rotations, recalls)))?;
+    report.shown(certificates_rotated(&rotations).await)?;
     report.promise("The CA stops, and traffic goes on")?;
     report.shown(anyhow::Ok(outage_is_invisible(&outage, &rotations)))?;
     Ok(())
@@ -92,9 +94,9 @@ impl<'r> Minute<'r> {
         ca.daemon().stop(GRACE).await?;
         self.report.line("        the CA is stopped")?;
         let refused_connections = TcpStream::connect((Ipv4Addr::LOCALHOST, ca.grpc())).await.is_err();
-        self.watch_until(START).await?;
+        self.watch_until(began - self.began + AWAY).await?;
         ca.daemon().start_again(stage)?;
-        ca.daemon().ready(LONGEST_OUTAGE).await?;
+        ca.daemon().ready(READY).await?;
         let (over, after) = (Instant::now(), self.load.so_far());
         self.report.line("        the CA is back")?;
         Ok(Outage {
@@ -122,11 +124,6 @@ impl<'r> Minute<'r> {
     }
 }
 
-/// How often the agent has closed streams because their token was dead and a renewal due.
-async fn recalls(mesh: &mut Mesh) -> Result<f64> {
-    mesh.agent.daemon().metric("signet_agent_recalls_total").await
-}
-
 fn traffic_is_unharmed(tally: &Tally) -> Vec<Proof> {
     let Tally { requests, failures, slowest, .. } = tally;
     let statement =
@@ -138,20 +135,22 @@ fn traffic_is_unharmed(tally: &Tally) -> Vec<Proof> {
     }]
 }
 
-fn certificates_rotated(rotations: &[Rotations], recalls: f64) -> Vec<Proof> {
-    let rotated = rotations.iter().map(|one| {
-        let count = one.count();
-        let statement = format!("the certificate of {} was renewed {count} times", one.workload);
-        Proof::new(count >= LEAST_ROTATIONS, statement)
-    });
-    let all = rotations.iter().map(Rotations::count).sum::<usize>();
-    let by_recall = Proof::new(
-        recalls >= all as f64,
-        format!(
-            "each time its token was dead, the agent closed the stream, and Envoy came back with a fresh one ({recalls} in all)"
-        ),
-    );
-    rotated.chain([by_recall]).collect()
+async fn certificates_rotated(rotations: &[Rotations]) -> Result<Vec<Proof>> {
+    let mut proofs = Vec::new();
+    for one in rotations {
+        let (count, streams) = (one.count(), one.streams().await?);
+        proofs.push(Proof::new(
+            count >= LEAST_ROTATIONS,
+            format!("the certificate of {} was renewed {count} times", one.workload),
+        ));
+        proofs.push(Proof::new(
+            streams + 1 >= count as u64,
+            format!(
+                "its token was dead each time, and Envoy came back with a fresh one: {streams} new SDS streams"
+            ),
+        ));
+    }
+    Ok(proofs)
 }
 
 fn outage_is_invisible(outage: &Outage, rotations: &[Rotations]) -> Vec<Proof> {
@@ -159,7 +158,7 @@ fn outage_is_invisible(outage: &Outage, rotations: &[Rotations]) -> Vec<Proof> {
     let renewed = rotations.iter().all(|one| one.count_after(outage.over) > 0);
     vec![
         Proof::new(
-            outage.refused_connections && *lasted <= LONGEST_OUTAGE,
+            outage.refused_connections,
             format!("the CA was away for {:.1} s and refused connections", lasted.as_secs_f64()),
         ),
         Proof::new(

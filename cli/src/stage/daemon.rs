@@ -4,6 +4,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use rustix::process::Signal;
 use signet_identity::{SpiffeIdError, TrustDomain};
 
 use super::{Process, Program, Stage, http};
@@ -33,7 +34,7 @@ impl Daemon {
 
     /// SIGTERM, and SIGKILL after `grace`.
     pub async fn stop(&mut self, grace: Duration) -> Result<ExitStatus> {
-        self.process.stop(grace).await
+        self.process.stop(Signal::TERM, grace).await
     }
 
     /// SIGKILL.

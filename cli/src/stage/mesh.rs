@@ -8,7 +8,7 @@
 //! The client Envoy acts for two workloads, each with an entrance, an SDS cluster and a token of its own:
 //! `frontend`, which the server accepts, and `intruder`, which it does not.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,8 +20,8 @@ use super::node_agent::NodeAgent;
 use super::workload::{TokenIssuer, Workload};
 use super::{Application, Programs, Stage};
 
-/// A cold start on a busy machine.
-const START: Duration = Duration::from_secs(20);
+/// A cold start on a machine that is busy with other things.
+const START: Duration = Duration::from_secs(60);
 
 /// How long things live in a mesh.
 #[derive(Debug, Clone)]
@@ -96,24 +96,19 @@ impl Mesh {
         let stage = Stage::set()?;
         let issuer = Arc::new(TokenIssuer::new(&stage)?);
         let workloads = Workloads::new(&stage, &issuer, plan)?;
-        let ca = Ca::start(&stage, programs, &CaSettings::new(plan.leaf_lifetime, &issuer))?;
-        let agent = NodeAgent::start(&stage, programs, &ca.endpoint()?)?;
+        let mut ca = Ca::start(&stage, programs, &CaSettings::new(plan.leaf_lifetime, &issuer))?;
+        let mut agent = NodeAgent::start(&stage, programs, &ca.endpoint()?)?;
         let application = Application::start().await?;
         let doors = Doors::choose(&stage)?;
-        let wiring = Wiring { plan, doors, workloads: &workloads, socket: agent.socket() };
-        let server = Envoy::serve(&stage, programs, "server", &wiring.server(application.port()))?;
-        let client = Envoy::call(&stage, programs, "client", &wiring.client()?)?;
-        let mut mesh = Self { client, server, agent, ca, workloads, doors, application, stage };
-        mesh.ready().await?;
-        Ok(mesh)
-    }
-
-    /// Waits until every process says that it is ready.
-    pub async fn ready(&mut self) -> Result<()> {
-        self.ca.daemon().ready(START).await?;
-        self.agent.daemon().ready(START).await?;
-        self.server.ready(START).await?;
-        self.client.ready(START).await
+        let wiring = Wiring { plan, doors, workloads: &workloads, socket: agent.socket().to_owned() };
+        let mut server = Envoy::serve(&stage, programs, "server", &wiring.server(application.port()))?;
+        ca.daemon().ready(START).await?;
+        agent.daemon().ready(START).await?;
+        server.ready(START).await?;
+        // Last, and when all that it needs is there: a token in its configuration grows old from here on.
+        let mut client = Envoy::call(&stage, programs, "client", &wiring.client()?)?;
+        client.ready(START).await?;
+        Ok(Self { client, server, agent, ca, workloads, doors, application, stage })
     }
 }
 
@@ -145,7 +140,7 @@ struct Wiring<'a> {
     plan: &'a Plan,
     doors: Doors,
     workloads: &'a Workloads,
-    socket: &'a Path,
+    socket: PathBuf,
 }
 
 impl Wiring<'_> {
@@ -184,12 +179,17 @@ impl Wiring<'_> {
 
     fn secrets(&self, workload: &Workload, token: TokenDelivery) -> SecretSource {
         SecretSource {
-            cluster: format!("agent-for-{}", workload.name()),
-            socket: self.socket.to_owned(),
+            cluster: agent_cluster(workload.name()),
+            socket: self.socket.clone(),
             token,
             variant: self.plan.variant,
         }
     }
+}
+
+/// What a workload's own way to the agent is called in its Envoy's statistics.
+pub(super) fn agent_cluster(workload: &str) -> String {
+    format!("agent-for-{workload}")
 }
 
 fn from_volume(workload: &Workload) -> TokenDelivery {

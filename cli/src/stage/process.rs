@@ -1,5 +1,6 @@
 //! A real program, started, watched and ended with everything that it started itself.
 
+use std::convert::identity;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -8,14 +9,12 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow};
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::guard::Guard;
-
-/// How often a condition outside of this process is looked at again.
-pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(20);
+use super::poll;
 
 /// How much of a log is quoted when its process has failed.
 const QUOTED_LINES: usize = 15;
@@ -104,32 +103,26 @@ impl Process {
         limit: Duration,
         mut ready: impl AsyncFnMut() -> Option<T>,
     ) -> Result<T> {
-        let deadline = Instant::now() + limit;
-        loop {
+        let look = async || {
             if let Some(answer) = ready().await {
-                return Ok(answer);
+                return Some(Ok(answer));
             }
-            if let Some(status) = self.ended()? {
-                bail!("{} ended ({status}) before it was {what}:\n{}", self.name, self.end_of_log());
-            }
-            if Instant::now() >= deadline {
-                bail!("{} was not {what} within {limit:?}:\n{}", self.name, self.end_of_log());
-            }
-            sleep(LOOK_AGAIN).await;
-        }
+            let ended = self.ended().transpose()?;
+            Some(Err(ended.map_or_else(identity, |status| anyhow!("ended ({status}) before it was {what}"))))
+        };
+        let seen = poll::until(Instant::now() + limit, poll::PACE, look).await;
+        let answer = seen.unwrap_or_else(|| Err(anyhow!("was not {what} within {limit:?}")));
+        answer.map_err(|error| anyhow!("{} {error:#}:\n{}", self.name, self.end_of_log()))
     }
 
-    /// Asks it to end (SIGTERM) and ends it after `grace`.
-    pub async fn stop(&mut self, grace: Duration) -> Result<ExitStatus> {
-        self.signal(Signal::TERM)?;
-        let deadline = Instant::now() + grace;
-        while Instant::now() < deadline {
-            if let Some(status) = self.ended()? {
-                return Ok(status);
-            }
-            sleep(LOOK_AGAIN).await;
+    /// Asks it to end, by SIGTERM as an orchestrator or by SIGINT as a person does, and kills it after `grace`.
+    pub async fn stop(&mut self, signal: Signal, grace: Duration) -> Result<ExitStatus> {
+        self.signal(signal)?;
+        let ended = async || self.ended().transpose();
+        match poll::until(Instant::now() + grace, poll::PACE, ended).await {
+            Some(status) => status,
+            None => self.kill(),
         }
-        self.kill().with_context(|| format!("{} did not end within {grace:?} of SIGTERM", self.name))
     }
 
     /// SIGKILL to the whole group: nothing of it runs a moment longer.

@@ -109,7 +109,7 @@ impl Workload {
         self.tokens.renew()
     }
 
-    /// Puts a new token into the volume again and again, until the workload is dropped or told to stop.
+    /// Puts a new token into the volume again and again, until the workload is dropped.
     pub fn keep_token_fresh(&mut self, every: Duration) {
         let tokens = Arc::clone(&self.tokens);
         self.fresh.spawn(async move {
@@ -121,11 +121,6 @@ impl Workload {
                 let _written = tokens.renew();
             }
         });
-    }
-
-    /// From now on the token in the volume grows old.
-    pub fn let_token_age(&mut self) {
-        self.fresh.abort_all();
     }
 }
 

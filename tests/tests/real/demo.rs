@@ -5,31 +5,36 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use signet::stage::{Process, Program, Programs, Stage};
+use rustix::process::Signal;
+use signet::stage::{Process, Program, Programs, Stage, poll};
 use signet_tests::alone;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 #[test]
 fn a_demo_that_is_interrupted_leaves_nothing_behind() {
-    alone(Duration::from_secs(60), async |programs| {
-        let (stage, mut demo) = demo_under_way(programs).await?;
-        demo.stop(SOON).await?;
-        nothing_is_left(&temporary(&stage)).await
+    alone(async |programs| {
+        for signal in [Signal::INT, Signal::TERM] {
+            let (stage, mut demo) = demo_under_way(programs).await?;
+            demo.stop(signal, SOON).await?;
+            ensure!(demo.log()?.contains("Interrupted"), "{signal:?} did not reach it:\n{}", demo.log()?);
+            nothing_is_left(&temporary(&stage)).await?;
+        }
+        Ok(())
     });
 }
 
 #[test]
 fn a_demo_that_is_killed_leaves_nothing_behind() {
-    alone(Duration::from_secs(60), async |programs| {
+    alone(async |programs| {
         let (stage, mut demo) = demo_under_way(programs).await?;
         demo.kill()?;
         nothing_is_left(&temporary(&stage)).await
     });
 }
 
-/// Its two Envoys run: everything else does, too.
+/// It has begun to show something: all that it needs for that runs, and its guard knows of it.
 async fn demo_under_way(programs: &Programs) -> Result<(Stage, Process)> {
     let stage = Stage::set()?;
     let temporary = temporary(&stage);
@@ -39,26 +44,23 @@ async fn demo_under_way(programs: &Programs) -> Result<(Stage, Process)> {
         .environment("ENVOY", programs.envoy())
         .argument("demo");
     let mut demo = stage.start(&program)?;
-    let all = ["signet-ca", "signet-node-agent", "client.json", "server.json"];
-    let under_way = async || {
-        let running = command_lines_with(&temporary);
-        all.iter().all(|name| running.iter().any(|line| line.contains(name))).then_some(())
-    };
-    demo.until("under way", SOON, under_way).await?;
+    let log = stage.directory().join("demo.log");
+    let shows = async || fs::read_to_string(&log).is_ok_and(|log| log.contains("\n1. ")).then_some(());
+    demo.until("under way", SOON, shows).await?;
+    let running = command_lines_with(&temporary);
+    for name in ["signet-ca", "signet-node-agent", "client.json", "server.json"] {
+        ensure!(running.iter().any(|line| line.contains(name)), "no {name} among {running:?}");
+    }
     Ok((stage, demo))
 }
 
 async fn nothing_is_left(temporary: &Path) -> Result<()> {
-    let deadline = Instant::now() + SOON;
-    loop {
-        let running = command_lines_with(temporary);
-        let files = fs::read_dir(temporary)?.count();
-        if running.is_empty() && files == 0 {
-            return Ok(());
-        }
-        ensure!(Instant::now() < deadline, "{files} directories and {running:?} are left");
-        sleep(Duration::from_millis(20)).await;
-    }
+    let left = || anyhow::Ok((command_lines_with(temporary), fs::read_dir(temporary)?.count()));
+    let is_gone =
+        async || left().is_ok_and(|(running, files)| running.is_empty() && files == 0).then_some(());
+    let gone = poll::until(Instant::now() + SOON, poll::PACE, is_gone).await;
+    ensure!(gone.is_some(), "{:?} are left", left()?);
+    Ok(())
 }
 
 /// Of the processes that were told of a file in this directory.

@@ -9,14 +9,13 @@ use signet_tests::alone;
 use signet_tests::traffic::Traffic;
 use tokio::time::Instant;
 
-const LIMIT: Duration = Duration::from_secs(60);
-
-/// How long something is away: short of the 3 s that are left of a certificate at the latest moment of its renewal.
+/// How long something is away. At the latest moment of its renewal a certificate has 6 s left: what starts again has
+/// the rest of them on a busy machine.
 const AWAY: Duration = Duration::from_millis(1500);
 
 #[test]
 fn the_agent_is_killed_and_started_again() {
-    alone(LIMIT, async |programs| {
+    alone(async |programs| {
         let mut mesh = Mesh::raise(programs, &PLAN).await?;
         let mut traffic = Traffic::through(&mesh).await?;
         mesh.agent.daemon().kill()?;
@@ -28,7 +27,7 @@ fn the_agent_is_killed_and_started_again() {
 
 #[test]
 fn the_ca_is_killed_and_started_again() {
-    alone(LIMIT, async |programs| {
+    alone(async |programs| {
         let mut mesh = Mesh::raise(programs, &PLAN).await?;
         let mut traffic = Traffic::through(&mesh).await?;
         mesh.ca.daemon().kill()?;
@@ -40,7 +39,7 @@ fn the_ca_is_killed_and_started_again() {
 
 #[test]
 fn a_token_is_replaced_while_it_is_still_good() {
-    alone(LIMIT, async |programs| {
+    alone(async |programs| {
         let plan = Plan { token_lifetime: Duration::from_secs(600), new_token_every: None, ..PLAN };
         let mesh = Mesh::raise(programs, &plan).await?;
         let mut traffic = Traffic::through(&mesh).await?;
@@ -54,13 +53,13 @@ fn a_token_is_replaced_while_it_is_still_good() {
 
 /// Until both certificates have been renewed twice more. One renewal may be what the outage itself caused.
 async fn go_on(mut traffic: Traffic) -> Result<()> {
-    traffic.until_each_has_rotated(2, Duration::from_secs(30)).await?;
+    traffic.until_each_has_rotated(2).await?;
     traffic.must_be_unharmed().await
 }
 
 const PLAN: Plan = Plan {
-    leaf_lifetime: Duration::from_secs(10),
-    token_lifetime: Duration::from_secs(3),
+    leaf_lifetime: Duration::from_secs(20),
+    token_lifetime: Duration::from_secs(5),
     new_token_every: Some(Duration::from_secs(1)),
     frontend_token: TokenPath::Volume,
     variant: SdsVariant::StateOfTheWorld,

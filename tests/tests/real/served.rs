@@ -8,8 +8,6 @@ use signet::stage::{Mesh, Plan, TokenPath};
 use signet_tests::pushed::Pushed;
 use signet_tests::{alone, openssl};
 
-const LIMIT: Duration = Duration::from_secs(40);
-
 const PLAN: Plan = Plan {
     leaf_lifetime: Duration::from_secs(600),
     token_lifetime: Duration::from_secs(600),
@@ -20,7 +18,7 @@ const PLAN: Plan = Plan {
 
 #[test]
 fn envoy_serves_the_certificate_and_trusts_the_roots_that_were_pushed() {
-    alone(LIMIT, async |programs| {
+    alone(async |programs| {
         let mesh = Mesh::raise(programs, &PLAN).await?;
         for (workload, envoy) in
             [(&mesh.workloads.frontend, mesh.client.admin()), (&mesh.workloads.orders, mesh.server.admin())]
@@ -41,7 +39,7 @@ fn envoy_serves_the_certificate_and_trusts_the_roots_that_were_pushed() {
 
 #[test]
 fn openssl_accepts_leaf_and_chain_by_its_strictest_rules() {
-    alone(LIMIT, async |programs| {
+    alone(async |programs| {
         let mesh = Mesh::raise(programs, &PLAN).await?;
         let pushed = Pushed::to(&mesh, &mesh.workloads.frontend).await?;
         openssl::verify_strictly(&mesh.stage, &pushed.chain, &pushed.roots)
@@ -50,7 +48,7 @@ fn openssl_accepts_leaf_and_chain_by_its_strictest_rules() {
 
 #[test]
 fn openssl_refuses_a_leaf_under_another_root() {
-    alone(LIMIT, async |programs| {
+    alone(async |programs| {
         let (mesh, stranger) = (Mesh::raise(programs, &PLAN).await?, Mesh::raise(programs, &PLAN).await?);
         let pushed = Pushed::to(&mesh, &mesh.workloads.frontend).await?;
         let roots = Pushed::to(&stranger, &stranger.workloads.frontend).await?.roots;

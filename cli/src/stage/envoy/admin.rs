@@ -1,9 +1,16 @@
 //! What an Envoy says about itself.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 use serde::Deserialize;
+use tokio::time::Instant;
 
-use crate::stage::http;
+use crate::stage::mesh::agent_cluster;
+use crate::stage::{http, poll};
+
+/// Until Envoy has counted what its peer has seen already.
+const COUNTED_WITHIN: Duration = Duration::from_secs(10);
 
 /// The admin interface of an Envoy.
 #[derive(Debug, Clone, Copy)]
@@ -68,6 +75,22 @@ impl Admin {
         let answer = http::get(self.port, "/stats").await?;
         let value = answer.body.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
         value.map_or(Ok(0), |value| value.parse().with_context(|| format!("{name} is {value:?}")))
+    }
+
+    /// The same once it is above `before`, or as it is when that takes too long. A worker of Envoy may count what it
+    /// has refused a moment after the one who was refused knows.
+    pub async fn statistic_above(self, before: u64, name: &str) -> Result<u64> {
+        let above = async || match self.statistic(name).await {
+            Ok(value) if value <= before => None,
+            other => Some(other),
+        };
+        let counted = poll::until(Instant::now() + COUNTED_WITHIN, poll::PACE, above).await;
+        counted.unwrap_or(Ok(before))
+    }
+
+    /// How many SDS streams it has opened so far in the name of a workload of a [`Mesh`](crate::stage::Mesh).
+    pub async fn sds_streams(self, workload: &str) -> Result<u64> {
+        self.statistic(&format!("cluster.{}.upstream_rq_total", agent_cluster(workload))).await
     }
 
     async fn contexts(self) -> Result<Vec<TlsContext>> {

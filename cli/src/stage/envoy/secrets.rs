@@ -86,7 +86,7 @@ impl SecretSource {
         let options = json!({
             "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
             "explicit_http_config": {"http2_protocol_options": {
-                "connection_keepalive": {"interval": "2s", "timeout": "1s"},
+                "connection_keepalive": {"interval": "3s", "timeout": "3s"},
             }},
             "http_filters": filters,
         });

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use super::super::Stage;
 use super::*;
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(30);
 
 #[test]
 fn nobody_else_can_look_into_a_stage() {
@@ -34,7 +34,7 @@ async fn what_a_program_left_behind_ends_when_it_does() {
     let mut process = stage.start(&shell("sleep 600 & echo $!")).unwrap();
     let orphan = first_line(&mut process).await;
 
-    process.stop(SOON).await.unwrap();
+    process.stop(Signal::TERM, SOON).await.unwrap();
 
     dies(&orphan).await;
 }
@@ -62,7 +62,7 @@ async fn a_program_that_will_not_end_is_killed_after_its_grace() {
     let mut process = stage.start(&shell("trap '' TERM; echo up; while :; do sleep 0.1; done")).unwrap();
     first_line(&mut process).await;
 
-    let status = process.stop(Duration::from_millis(200)).await.unwrap();
+    let status = process.stop(Signal::TERM, Duration::from_millis(200)).await.unwrap();
 
     assert!(!status.success());
     assert_eq!(process.ended().unwrap(), Some(status));
@@ -83,14 +83,7 @@ async fn dies(pid: &str) {
 }
 
 async fn eventually<T>(mut condition: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + SOON;
-    loop {
-        if let Some(answer) = condition() {
-            return answer;
-        }
-        assert!(Instant::now() < deadline, "not within {SOON:?}");
-        sleep(LOOK_AGAIN).await;
-    }
+    poll::until(Instant::now() + SOON, poll::PACE, async || condition()).await.expect("soon")
 }
 
 /// Neither gone nor waiting for its parent to notice that it is.
