@@ -17,7 +17,11 @@
 mod tests;
 
 use std::{
+    future::poll_fn,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
     sync::Arc,
+    task::{Context, Poll},
     time::{Duration, SystemTime},
 };
 
@@ -98,6 +102,9 @@ pub enum IssueError {
     /// The issuer made one that peers would refuse; it was discarded.
     #[error("the issuer made a certificate that peers would refuse")]
     NotVerified(#[source] SvidError),
+    /// A fault of ours, recorded as an outcome like any other.
+    #[error("issuing panicked; what the panic said is on standard error. Please report it")]
+    Panicked,
     /// The process ended first.
     #[error("the process is stopping")]
     Interrupted,
@@ -169,7 +176,9 @@ impl Authority {
         }
         let issuing = self.issuing.spawn(self.clone().issue_to_the_end(request));
         drop(token);
-        issuing.await.unwrap_or(Err(IssueError::Interrupted))
+        issuing.await.unwrap_or_else(|ended| {
+            Err(if ended.is_panic() { IssueError::Panicked } else { IssueError::Interrupted })
+        })
     }
 
     /// What workloads must trust.
@@ -199,7 +208,7 @@ impl Authority {
         let request_id = request.request_id.as_str();
         let intent = Signing::new(request_id, &request.requester, &request.approved, &active.key_id);
         self.audit.record(&Record::Signing(intent)).await?;
-        let certified = active.certify(&request.approved, self.clock.now()).await;
+        let certified = caught(active.certify(&request.approved, self.clock.now())).await;
         let recorded = self.record_outcome(request_id, &certified).await;
         if recorded.is_ok() {
             self.metrics.issuance_seconds.record(began.elapsed());
@@ -241,6 +250,17 @@ impl Active {
         X509Svid::verify_signed_here(chain, expected(approved), &self.proof, now)
             .map_err(IssueError::NotVerified)
     }
+}
+
+/// What `certifying` gives, or that it panicked: the intent is durable, so there must be an outcome.
+async fn caught<T>(certifying: impl Future<Output = Result<T, IssueError>>) -> Result<T, IssueError> {
+    let mut certifying = pin!(certifying);
+    let poll = |context: &mut Context<'_>| {
+        // After a panic it is not polled again, and what it has changed is dropped with it.
+        catch_unwind(AssertUnwindSafe(|| certifying.as_mut().poll(context)))
+            .unwrap_or(Poll::Ready(Err(IssueError::Panicked)))
+    };
+    poll_fn(poll).await
 }
 
 /// Issues a throw-away SVID, and verifies it in full.

@@ -67,7 +67,7 @@ impl Reason {
     /// The reason of a refusal.
     pub(crate) fn of(refused: &Refused) -> Self {
         match refused {
-            Refused::Overloaded(_) | Refused::Audit(AuditUnavailable::Overloaded { .. }) => Self::Overloaded,
+            Refused::Overloaded(_) => Self::Overloaded,
             Refused::Authentication(error) => match error {
                 AuthnError::Credentials(CredentialsError::NoToken | CredentialsError::TokenTooLong(_)) => {
                     Self::NoCredentials
@@ -79,14 +79,19 @@ impl Reason {
             },
             Refused::Csr(_) => Self::Csr,
             Refused::Denied(_) => Self::Denied,
-            Refused::Audit(_) => Self::AuditUnavailable,
-            Refused::Authority(error) => match error {
-                IssueError::Audit(AuditUnavailable::Overloaded { .. }) => Self::Overloaded,
-                IssueError::Audit(_) => Self::AuditUnavailable,
-                IssueError::Issuer(IssuerError::AuthorityNotValid { .. } | IssuerError::Unavailable(_))
-                | IssueError::Interrupted => Self::SignerUnavailable,
-                IssueError::Issuer(_) | IssueError::NotVerified(_) => Self::Internal,
+            Refused::Audit(error) | Refused::Authority(IssueError::Audit(error)) => match error {
+                AuditUnavailable::Overloaded { .. } => Self::Overloaded,
+                AuditUnavailable::Write { .. } | AuditUnavailable::Closed => Self::AuditUnavailable,
+                AuditUnavailable::NotEncoded(_) => Self::Internal,
             },
+            Refused::Authority(IssueError::Issuer(error)) => match error {
+                IssuerError::AuthorityNotValid { .. } | IssuerError::Unavailable(_) => {
+                    Self::SignerUnavailable
+                }
+                IssuerError::Signature(_) | IssuerError::Template(_) => Self::Internal,
+            },
+            Refused::Authority(IssueError::Interrupted) => Self::SignerUnavailable,
+            Refused::Authority(IssueError::NotVerified(_) | IssueError::Panicked) => Self::Internal,
         }
     }
 
@@ -157,6 +162,8 @@ fn retry_after(jitter: f64) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::{path::Path, sync::Arc};
+
     use super::*;
 
     #[test]
@@ -165,6 +172,27 @@ mod tests {
             assert_eq!(reason as usize, place, "{reason:?}");
             assert!(Reason::ALL.iter().skip(place + 1).all(|other| other.label() != reason.label()));
         }
+    }
+
+    #[test]
+    fn a_fault_of_ours_is_internal_and_what_passes_is_unavailable() {
+        let audit =
+            |error: AuditUnavailable| [Refused::Audit(error.clone()), IssueError::Audit(error).into()];
+        let broken = || Arc::new(std::io::Error::other("broken"));
+        let cases = [
+            (audit(AuditUnavailable::NotEncoded(broken())), Code::Internal),
+            (
+                audit(AuditUnavailable::Write { path: Arc::from(Path::new("log")), source: broken() }),
+                Code::Unavailable,
+            ),
+            (audit(AuditUnavailable::Closed), Code::Unavailable),
+            (audit(AuditUnavailable::Overloaded { max_waiting: 1 }), Code::ResourceExhausted),
+            ([IssueError::Panicked.into(), IssueError::Panicked.into()], Code::Internal),
+        ];
+        for (refused, code) in cases.into_iter().flat_map(|(refused, code)| refused.map(|one| (one, code))) {
+            assert_eq!(Reason::of(&refused).class().0, code, "{refused:?}");
+        }
+        assert_eq!(Reason::of(&IssueError::Interrupted.into()).class().0, Code::Unavailable);
     }
 
     #[test]

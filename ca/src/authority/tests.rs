@@ -27,6 +27,8 @@ enum Behaviour {
     Signs,
     /// Makes the throw-away signature, then is away.
     GoesAway,
+    /// Makes the throw-away signature, then panics.
+    Panics,
 }
 
 #[async_trait]
@@ -41,6 +43,7 @@ impl Signer for ControlledSigner {
         if self.behaviour == Behaviour::GoesAway && earlier > 0 {
             return Err(SignError::Unavailable { reason: "cable cut".to_owned() });
         }
+        assert!(self.behaviour != Behaviour::Panics || earlier == 0, "a defect");
         self.key.sign(to_be_signed).await
     }
 }
@@ -186,6 +189,17 @@ async fn draining_is_bounded_and_says_what_is_left() {
     }
 
     assert_eq!(scene.authority.drain(Duration::from_secs(10)).await, 1);
+}
+
+#[tokio::test]
+async fn a_panic_is_a_fault_of_ours_and_is_audited_to_its_end() {
+    let scene = Scene::with_signer(1000, Behaviour::Panics).await;
+
+    let error = scene.issue().await.unwrap_err();
+
+    assert!(matches!(error, IssueError::Panicked), "{error}");
+    assert_eq!(scene.log.events(), ["started", "signing", "failed"]);
+    assert!(scene.log.lines()[2]["reason"].as_str().unwrap().contains("panicked"));
 }
 
 #[tokio::test]
