@@ -14,7 +14,7 @@ use signet_ca::{
     health::DEVELOPMENT_NOTICE,
     process::Process,
 };
-use signet_runtime::{SystemClock, hardening, shutdown, telemetry};
+use signet_runtime::{SystemClock, hardening, open_files, shutdown, telemetry};
 use tokio::runtime::Builder;
 
 /// Signet's certificate authority: proves workloads by their service-account tokens and issues X.509-SVIDs.
@@ -66,6 +66,8 @@ fn check(config: Option<&Path>, development: DevelopmentKeys) -> anyhow::Result<
 
 fn serve(config: Config) -> anyhow::Result<()> {
     telemetry::init(config.telemetry.log_format, &config.telemetry.log_filter)?;
+    open_files::raise_limit(config.limits.capacity.connections())
+        .context("cannot raise the limit of open files")?;
     let measured = telemetry::install_metrics()?;
     if config.development == DevelopmentKeys::Accepted {
         tracing::warn!("{DEVELOPMENT_NOTICE}");

@@ -8,7 +8,7 @@ use signet_node_agent::{
     config::{CONFIG_VARIABLE, Config},
     process::Process,
 };
-use signet_runtime::{SystemClock, hardening, shutdown, telemetry};
+use signet_runtime::{SystemClock, hardening, open_files, shutdown, telemetry};
 use tokio::runtime::Builder;
 
 /// Signet's node agent: gives the proxies of a node their certificates over SDS, and renews them.
@@ -53,6 +53,8 @@ fn check(config: &Config) -> ExitCode {
 fn serve(config: Config) -> anyhow::Result<()> {
     hardening::keep_memory_private().context("cannot keep the memory of this process private")?;
     telemetry::init(config.telemetry.log_format, &config.telemetry.log_filter)?;
+    open_files::raise_limit(config.limits.capacity.connections())
+        .context("cannot raise the limit of open files")?;
     let measured = telemetry::install_metrics()?;
     let control = Builder::new_current_thread().enable_all().thread_name("control").build()?;
     let ended = control.block_on(shutdown::on_signal(|stop| async {

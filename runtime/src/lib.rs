@@ -1,7 +1,7 @@
 //! What any Signet process stands on.
 //!
 //! Serving: [`listener`] accepts, [`cores`] run, [`connection`] bounds, [`peer`] says who, [`tls`] protects.
-//! Operating: [`config`], [`telemetry`], [`line_limit`], [`operations`], [`shutdown`], [`hardening`]. Below both: [`files`]
+//! Operating: [`config`], [`telemetry`], [`line_limit`], [`operations`], [`shutdown`], [`hardening`], [`open_files`]. Below both: [`files`]
 //! and the real [`clock`]. Nothing here knows what a certificate authority or a node agent is.
 
 mod accept;
@@ -13,6 +13,7 @@ pub mod files;
 pub mod hardening;
 pub mod line_limit;
 pub mod listener;
+pub mod open_files;
 pub mod operations;
 pub mod peer;
 pub mod shutdown;

@@ -24,11 +24,20 @@ impl Default for Capacity {
 impl Capacity {
     /// The bounds that a section sets; its keys: `max_connections`, `max_handshakes`.
     pub fn from_section(section: &Section<'_>) -> Self {
+        let without = Self::without_handshakes(section);
+        Self { handshakes: section.within("max_handshakes", without.handshakes, 1..=10_000), ..without }
+    }
+
+    /// The same of a process without TLS; its key: `max_connections`.
+    pub fn without_handshakes(section: &Section<'_>) -> Self {
         let default = Self::default();
-        Self {
-            connections: section.within("max_connections", default.connections, 1..=1_000_000),
-            handshakes: section.within("max_handshakes", default.handshakes, 1..=10_000),
-        }
+        let connections = section.within("max_connections", default.connections, 1..=1_000_000);
+        Self { connections, ..default }
+    }
+
+    /// How many connections there may be at once.
+    pub fn connections(&self) -> usize {
+        self.connections
     }
 }
 
