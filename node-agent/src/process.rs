@@ -17,10 +17,11 @@ use tokio::{
     sync::watch,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::service::Routes;
 
 use crate::{
     Peers, Renewer, SdsService, Terms,
-    config::{Config, SocketConfig},
+    config::{Config, LimitsConfig, SocketConfig},
     metrics,
     routes::{Health, routes},
     socket::{self, SocketError},
@@ -69,12 +70,11 @@ impl Process {
 
         let (health, peers) = (Health::serving().await, Peers::new(config.limits.streams));
         let cores = Cores::start(SERVING_CORES, "serving")?;
+        let LimitsConfig { connection, capacity, .. } = config.limits;
+        let bounds = Server::new(Routes::default(), connection, capacity, cores.clone(), "signet_agent");
         for (socket, listener) in sockets {
             let service = SdsService::new(&socket.identity, cache.clone(), peers.clone()).until(stop.clone());
-            let limits = &config.limits;
-            let routes = routes(service, &health)?;
-            let server =
-                Server::new(routes, limits.connection, limits.capacity, cores.clone(), "signet_agent");
+            let server = bounds.with_routes(routes(service, &health)?);
             tasks.spawn(serve(server, socket, listener, peers.clone(), stop.clone()));
         }
 
@@ -82,7 +82,7 @@ impl Process {
         let operations = listener.local_addr()?;
         tasks.spawn(operations::serve(listener, measured, readiness, stop_operations.clone()));
         tracing::info!(%operations, "serving");
-        let drain = config.limits.connection.grace();
+        let drain = connection.grace();
         Ok(Self { operations, health, cores, drain, tasks, stop, stop_operations })
     }
 

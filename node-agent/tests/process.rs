@@ -5,7 +5,7 @@
 use std::{
     fs,
     os::unix::fs::MetadataExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, LazyLock},
     time::Duration,
 };
@@ -50,7 +50,7 @@ struct Agent {
 }
 
 impl Agent {
-    /// `socket`: the keys of `[[socket]]` but its path.
+    /// `socket`: the keys of `[[socket]]` but its path, and whatever follows; `@` is the folder.
     async fn start(socket: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let at = folder.path().display();
@@ -58,6 +58,7 @@ impl Agent {
             "[ca]\naddress = '127.0.0.1:1'\nanchors = '{at}/root-cert.pem'\n\
              [operations]\nlisten = '127.0.0.1:0'\n[[socket]]\npath = '{at}/agent.sock'\n{socket}"
         );
+        let text = text.replace('@', &at.to_string());
         let file = folder.path().join("agent.toml");
         fs::write(&file, text).unwrap();
         let stop = CancellationToken::new();
@@ -162,4 +163,19 @@ async fn a_socket_lets_in_whom_its_configuration_names() {
     assert!(
         agent.get("/metrics").await.contains("signet_agent_connections_refused_total{reason=\"peer\"} 1")
     );
+}
+
+#[tokio::test]
+async fn the_bound_on_connections_is_of_all_sockets_together() {
+    let agent = Agent::start("[[socket]]\npath = '@/other.sock'\n[limits]\nmax_connections = 1").await;
+    let (first, second) = (agent.socket(), agent.folder.path().join("other.sock"));
+    let served = async |socket: &Path| {
+        let client = SdsClient::connect(socket).await.ok()?;
+        Some((client.stream(&["default"], &[credential()]).await.ok()?, client))
+    };
+    let only = timeout(SOON, served(&first)).await.unwrap();
+    assert!(only.is_some());
+    assert!(timeout(SOON, served(&second)).await.unwrap().is_none());
+    drop(only);
+    timeout(SOON, async { while served(&second).await.is_none() {} }).await.unwrap();
 }

@@ -49,6 +49,12 @@ impl Server {
         Self { routes: routes.prepare(), limits, room: Room::new(capacity, process), cores }
     }
 
+    /// Other routes on the same cores, within the same bounds: what is open there counts here.
+    #[must_use]
+    pub fn with_routes(&self, routes: Routes) -> Self {
+        Self { routes: routes.prepare(), ..self.clone() }
+    }
+
     /// Accepts TLS connections until `stop` is cancelled, then closes the listener. The connections are told
     /// to end by the same token; [`Cores::drain`] waits for them.
     pub async fn serve_tls(&self, listener: TcpListener, tls: Arc<ServerConfig>, stop: CancellationToken) {

@@ -10,9 +10,10 @@ pub struct LimitsConfig {
     /// `streams`: open at once on this node, and SVIDs held. `streams_per_peer`: of one pod (of one connection,
     /// where pods can't be told apart). Defaults 4,096 and 256. `connections_per_peer`: likewise. Default 32.
     pub streams: StreamLimits,
-    /// Bounds of the process: `max_connections`.
+    /// `max_connections`: of the process, on all sockets together. Default 4,096. One pod cannot take them all, for
+    /// `connections_per_peer` counts on all sockets as well.
     pub capacity: Capacity,
-    /// Bounds of one connection; see [`connection::Limits::from_section`].
+    /// Bounds of one connection; see [`connection::Limits::of_endless_streams`].
     pub connection: connection::Limits,
 }
 
@@ -25,8 +26,8 @@ impl LimitsConfig {
             section.within("connections_per_peer", default.connections_per_peer, 1..=MANY);
         Self {
             streams: StreamLimits { node, peer, connections_per_peer },
-            capacity: Capacity::from_section(section),
-            connection: connection::Limits::from_section(section).for_endless_streams(),
+            capacity: Capacity::without_handshakes(section),
+            connection: connection::Limits::of_endless_streams(section),
         }
     }
 }

@@ -150,6 +150,27 @@ fn a_socket_has_one_source_and_a_path_of_its_own() {
 }
 
 #[test]
+fn limits_that_would_mean_nothing_on_unix_sockets_with_endless_streams_are_unknown() {
+    for (key, value, accepted) in [
+        ("max_connections", "1", true),
+        ("preface_timeout", "'1s'", true),
+        ("keep_alive", "'1s'", true),
+        ("keep_alive_timeout", "'1s'", true),
+        ("grace", "'1s'", true),
+        ("max_streams", "1", true),
+        ("max_header_list_bytes", "2048", true),
+        ("max_handshakes", "1", false),
+        ("handshake_timeout", "'1s'", false),
+        ("max_age", "'1s'", false),
+        ("request_timeout", "'1s'", false),
+    ] {
+        let fault = read(&format!("[limits]\n{key} = {value}")).err().map(|faults| faults.to_string());
+        let unknown = fault.map(|fault| fault.contains(&format!("limits.{key}: unknown key")));
+        assert_eq!(unknown, (!accepted).then_some(true), "{key}");
+    }
+}
+
+#[test]
 fn a_node_without_room_for_streams_is_a_fault_and_no_panic() {
     let told = told("[limits]\nstreams = 0\nstreams_per_peer = 7");
     assert!(told.contains("limits.streams: 0") && told.contains("limits.streams_per_peer: 7"), "{told}");

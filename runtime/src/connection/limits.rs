@@ -51,22 +51,36 @@ impl Limits {
     /// The limits that a section sets; its keys: `handshake_timeout`, `preface_timeout`, `keep_alive`,
     /// `keep_alive_timeout`, `max_age`, `grace`, `request_timeout`, `max_streams`, `max_header_list_bytes`.
     pub fn from_section(section: &Section<'_>) -> Self {
-        let default = Self::default();
-        let time = |key, default| section.within(key, default, SHORTEST..=LONGEST);
+        let common = Self::common(section);
         Self {
-            handshake: time("handshake_timeout", default.handshake),
-            preface: time("preface_timeout", default.preface),
-            keep_alive: time("keep_alive", default.keep_alive),
-            keep_alive_timeout: time("keep_alive_timeout", default.keep_alive_timeout),
-            age: default.age.map(|age| time("max_age", age)),
-            grace: time("grace", default.grace),
-            request: time("request_timeout", default.request),
+            handshake: time(section, "handshake_timeout", common.handshake),
+            age: common.age.map(|age| time(section, "max_age", age)),
+            request: time(section, "request_timeout", common.request),
+            ..common
+        }
+    }
+
+    /// The same for a service on Unix sockets whose streams last as long as the peer, with
+    /// [`Limits::for_endless_streams`]; its keys: `preface_timeout`, `keep_alive`, `keep_alive_timeout`, `grace`,
+    /// `max_streams`, `max_header_list_bytes`.
+    pub fn of_endless_streams(section: &Section<'_>) -> Self {
+        Self::common(section).for_endless_streams()
+    }
+
+    fn common(section: &Section<'_>) -> Self {
+        let default = Self::default();
+        Self {
+            preface: time(section, "preface_timeout", default.preface),
+            keep_alive: time(section, "keep_alive", default.keep_alive),
+            keep_alive_timeout: time(section, "keep_alive_timeout", default.keep_alive_timeout),
+            grace: time(section, "grace", default.grace),
             streams: section.within("max_streams", default.streams, 1..=65_536),
             header_list_bytes: section.within(
                 "max_header_list_bytes",
                 default.header_list_bytes,
                 1 << 10..=1 << 20,
             ),
+            ..default
         }
     }
 
@@ -112,6 +126,10 @@ impl Limits {
             None => future::pending().await,
         }
     }
+}
+
+fn time(section: &Section<'_>, key: &str, default: Duration) -> Duration {
+    section.within(key, default, SHORTEST..=LONGEST)
 }
 
 /// `age` made shorter or longer by up to a tenth, `jitter` being in [0, 1): peers that came together after a
