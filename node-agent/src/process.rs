@@ -56,7 +56,7 @@ impl Process {
         let (tasks, stop_operations) = (TaskTracker::new(), CancellationToken::new());
         let readiness = Readiness::of(concat!("signet-node-agent ", env!("CARGO_PKG_VERSION")));
         // First of all: proxies that find the socket wait, and those that do not back off.
-        let sockets = bind_all(config.sockets)?;
+        let sockets = bind_all(config.sockets).await?;
 
         let ca: Arc<dyn CaClient> = Arc::new(IstioCa::new(config.ca.endpoint)?);
         let terms = Terms {
@@ -104,15 +104,14 @@ impl Process {
     }
 }
 
-fn bind_all(sockets: Vec<SocketConfig>) -> Result<Vec<(SocketConfig, UnixListener)>, SocketError> {
-    sockets
-        .into_iter()
-        .map(|socket| {
-            let listener = socket::bind(&socket.path, socket.mode)?;
-            tracing::info!(path = %socket.path.display(), "listening");
-            Ok((socket, listener))
-        })
-        .collect()
+async fn bind_all(sockets: Vec<SocketConfig>) -> Result<Vec<(SocketConfig, UnixListener)>, SocketError> {
+    let mut bound = Vec::new();
+    for socket in sockets {
+        let listener = socket::bind(&socket.path, socket.mode).await?;
+        tracing::info!(path = %socket.path.display(), "listening");
+        bound.push((socket, listener));
+    }
+    Ok(bound)
 }
 
 async fn serve(

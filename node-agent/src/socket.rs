@@ -3,30 +3,27 @@
 use std::{
     fs::{self, DirBuilder, Permissions},
     io,
-    os::unix::{
-        fs::{DirBuilderExt, FileTypeExt, PermissionsExt},
-        net::UnixStream,
-    },
+    os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt},
     path::{Path, PathBuf},
     process,
 };
 
 use signet_runtime::config::Mode;
-use tokio::net::{UnixListener, UnixSocket};
+use tokio::net::{UnixListener, UnixSocket, UnixStream};
 
 /// Listens on a new socket of that mode at `path`, in place of one that nobody serves any more.
 ///
 /// The socket is made beside the path, given its mode before it listens, and then renamed over it: a peer
 /// finds the old one or the new one, and never one that is too open. What is not a dead socket is left alone.
 /// Nothing is removed at the end of the process, because by then the path may be the next process's socket.
-pub(crate) fn bind(path: &Path, mode: Mode) -> Result<UnixListener, SocketError> {
+pub(crate) async fn bind(path: &Path, mode: Mode) -> Result<UnixListener, SocketError> {
     if path.as_os_str().len() > MAX_PATH_BYTES {
         return Err(SocketError::LongPath { path: path.to_owned() });
     }
     make_parent(path)?;
-    refuse_what_is_not_ours(path)?;
+    refuse_what_is_not_ours(path).await?;
     let new = beside(path);
-    remove_dead(&new)?;
+    remove_dead(&new).await?;
     let listener =
         listen(&new, mode).map_err(|source| SocketError::Bind { path: path.to_owned(), source })?;
     fs::rename(&new, path).map_err(|source| {
@@ -57,8 +54,9 @@ fn refuse_if_others_may_replace(parent: &Path, mode: u32) -> Result<(), SocketEr
     if shared && !sticky { Err(SocketError::SharedDirectory { path: parent.to_owned() }) } else { Ok(()) }
 }
 
-/// Leaves only what may be replaced: nothing, or a socket that nobody listens on.
-fn refuse_what_is_not_ours(path: &Path) -> Result<(), SocketError> {
+/// Leaves only what may be replaced: nothing, or a socket that nobody listens on. Never waits: a listener whose
+/// backlog is full is told from one that is gone (connect(2), EAGAIN).
+async fn refuse_what_is_not_ours(path: &Path) -> Result<(), SocketError> {
     let unreadable = |source| SocketError::Bind { path: path.to_owned(), source };
     let kind = match fs::symlink_metadata(path) {
         Ok(metadata) => metadata.file_type(),
@@ -68,16 +66,19 @@ fn refuse_what_is_not_ours(path: &Path) -> Result<(), SocketError> {
     if !kind.is_socket() {
         return Err(SocketError::NotASocket { path: path.to_owned() });
     }
-    match UnixStream::connect(path) {
+    match UnixStream::connect(path).await {
         Ok(_) => Err(SocketError::InUse { path: path.to_owned() }),
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            Err(SocketError::InUse { path: path.to_owned() })
+        }
         Err(error) => Err(unreadable(error)),
     }
 }
 
 /// A process of this pid may have died between bind and rename.
-fn remove_dead(new: &Path) -> Result<(), SocketError> {
-    refuse_what_is_not_ours(new)?;
+async fn remove_dead(new: &Path) -> Result<(), SocketError> {
+    refuse_what_is_not_ours(new).await?;
     match fs::remove_file(new) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => {
             Err(SocketError::Bind { path: new.to_owned(), source })
@@ -174,11 +175,11 @@ mod tests {
     async fn a_socket_has_its_mode_and_its_directory_lets_proxies_in() {
         let (folder, _) = folder();
         let path = folder.path().join("run/signet/agent.sock");
-        let _listener = bind(&path, MODE).unwrap();
+        let _listener = bind(&path, MODE).await.unwrap();
         assert_eq!(mode_of(&path), 0o640);
         assert_eq!(mode_of(path.parent().unwrap()), 0o755);
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "nothing is left beside it");
-        UnixStream::connect(&path).unwrap();
+        UnixStream::connect(&path).await.unwrap();
     }
 
     #[tokio::test]
@@ -186,7 +187,7 @@ mod tests {
         for (mode, good) in [(0o755, true), (0o775, false), (0o757, false), (0o1777, true)] {
             let (folder, path) = folder();
             fs::set_permissions(folder.path(), Permissions::from_mode(mode)).unwrap();
-            let bound = bind(&path, MODE);
+            let bound = bind(&path, MODE).await;
             assert_eq!(bound.is_ok(), good, "{mode:o}: {bound:?}");
         }
     }
@@ -194,20 +195,33 @@ mod tests {
     #[tokio::test]
     async fn a_socket_that_nobody_serves_is_replaced() {
         let (_folder, path) = folder();
-        drop(bind(&path, MODE).unwrap());
-        assert!(UnixStream::connect(&path).is_err());
-        let listener = bind(&path, MODE).unwrap();
-        UnixStream::connect(&path).unwrap();
+        drop(bind(&path, MODE).await.unwrap());
+        assert!(UnixStream::connect(&path).await.is_err());
+        let listener = bind(&path, MODE).await.unwrap();
+        UnixStream::connect(&path).await.unwrap();
         listener.accept().await.unwrap();
     }
 
     #[tokio::test]
     async fn a_socket_that_somebody_serves_is_left_to_them() {
         let (_folder, path) = folder();
-        let first = bind(&path, MODE).unwrap();
-        assert!(matches!(bind(&path, MODE), Err(SocketError::InUse { .. })));
-        UnixStream::connect(&path).unwrap();
+        let first = bind(&path, MODE).await.unwrap();
+        assert!(matches!(bind(&path, MODE).await, Err(SocketError::InUse { .. })));
+        UnixStream::connect(&path).await.unwrap();
         first.accept().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_socket_whose_listener_accepts_nothing_is_in_use_and_is_not_waited_for() {
+        let (_folder, path) = folder();
+        let socket = UnixSocket::new_stream().unwrap();
+        socket.bind(&path).unwrap();
+        let _deaf = socket.listen(0).unwrap();
+        let mut waiting = Vec::new();
+        while let Ok(connection) = UnixStream::connect(&path).await {
+            waiting.push(connection);
+        }
+        assert!(matches!(bind(&path, MODE).await, Err(SocketError::InUse { .. })));
     }
 
     #[tokio::test]
@@ -223,7 +237,7 @@ mod tests {
         ];
         for (name, make) in make {
             make(&path, &precious);
-            assert!(matches!(bind(&path, MODE), Err(SocketError::NotASocket { .. })), "{name}");
+            assert!(matches!(bind(&path, MODE).await, Err(SocketError::NotASocket { .. })), "{name}");
             assert!(fs::symlink_metadata(&path).is_ok(), "{name} is still there");
             fs::remove_file(&path).or_else(|_| fs::remove_dir(&path)).unwrap();
         }
@@ -234,7 +248,7 @@ mod tests {
     async fn what_a_dead_process_left_half_made_is_replaced() {
         let (_folder, path) = folder();
         drop(listen(&beside(&path), MODE).unwrap());
-        bind(&path, MODE).unwrap();
+        bind(&path, MODE).await.unwrap();
     }
 
     #[tokio::test]
@@ -242,9 +256,9 @@ mod tests {
         let (folder, _) = folder();
         let of_bytes =
             |bytes: usize| folder.path().join("a".repeat(bytes - folder.path().as_os_str().len() - 1));
-        let _listener = bind(&of_bytes(MAX_PATH_BYTES), MODE).unwrap();
-        UnixStream::connect(of_bytes(MAX_PATH_BYTES)).unwrap();
-        let refused = bind(&of_bytes(MAX_PATH_BYTES + 1), MODE);
+        let _listener = bind(&of_bytes(MAX_PATH_BYTES), MODE).await.unwrap();
+        UnixStream::connect(of_bytes(MAX_PATH_BYTES)).await.unwrap();
+        let refused = bind(&of_bytes(MAX_PATH_BYTES + 1), MODE).await;
         assert!(matches!(refused, Err(SocketError::LongPath { .. })), "{refused:?}");
     }
 }
