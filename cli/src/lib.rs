@@ -49,7 +49,9 @@ impl Command {
     fn run(self) -> Result<ExitCode> {
         match self {
             Self::Demo(demo) => demo.run(),
-            Self::Token(command) => command.run(&mut io::stdout().lock()).map(|()| ExitCode::SUCCESS),
+            Self::Token(command) => {
+                command.run(&mut io::stdout().lock(), &mut io::stderr().lock()).map(|()| ExitCode::SUCCESS)
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::{Args, Subcommand};
 use signet_identity::jwt::{DEVELOPMENT_ISSUER, DevelopmentIssuer, Pod, TokenRequest};
 use signet_identity::{Clock, SpiffeId, TrustDomain};
@@ -36,7 +36,7 @@ pub(crate) enum TokenCommand {
 /// The development issuer.
 #[derive(Debug, Args)]
 pub(crate) struct Issuer {
-    /// Directory of the issuer's key: made, with a new key, if it is not there
+    /// Directory of the issuer's key; `mint` makes it, with a new key, if it is not there
     #[arg(long, value_name = "DIRECTORY")]
     keys: PathBuf,
     /// What the issuer calls itself: `iss` of its tokens
@@ -59,7 +59,7 @@ pub(crate) struct Mint {
     #[arg(long, default_value = "istio-ca")]
     audience: Vec<String>,
     /// How long the token is valid, such as `90s` or `1h`
-    #[arg(long, default_value = "1h", value_parser = humantime::parse_duration)]
+    #[arg(long, default_value = "1h", value_parser = parse_lifetime)]
     lifetime: Duration,
     /// Pod that the token is bound to
     #[arg(long, value_name = "NAME")]
@@ -97,13 +97,16 @@ Examples:
   kubectl create token orders --audience istio-ca | signet token inspect";
 
 impl TokenCommand {
-    /// Does it, and writes the outcome to `output`.
-    pub(crate) fn run(self, output: &mut impl Write) -> Result<()> {
+    /// Does it, and writes the outcome to `output`, and what else a person should know to `notes`.
+    pub(crate) fn run(self, output: &mut impl Write, notes: &mut impl Write) -> Result<()> {
         let now = SystemClock.now();
         match self {
             Self::Mint(mint) => {
-                let token = mint.issuer.open()?.mint(&mint.request()?, now)?;
-                writeln!(output, "{token}")?;
+                let request = mint.request()?;
+                if key_directory::make_if_absent(&mint.issuer.keys)? {
+                    writeln!(notes, "signet: made a new issuer's key in {}", mint.issuer.keys.display())?;
+                }
+                writeln!(output, "{}", mint.issuer.open()?.mint(&request, now)?)?;
             }
             Self::Jwks(issuer) => writeln!(output, "{}", issuer.open()?.jwks_json())?,
             Self::Inspect(inspect) => {
@@ -120,6 +123,16 @@ impl Issuer {
         let key = key_directory::open(&self.keys)?;
         Ok(DevelopmentIssuer::new(key, self.issuer.clone())?)
     }
+}
+
+/// `exp` is in whole seconds (RFC 7519 §4.1.4), so a token of less would be over when it is made.
+fn parse_lifetime(text: &str) -> Result<Duration> {
+    let lifetime = humantime::parse_duration(text)?;
+    ensure!(
+        lifetime >= Duration::from_secs(1),
+        "a token that lives less than a second is over when it is made. Give 1s or more"
+    );
+    Ok(lifetime)
 }
 
 impl Mint {

@@ -42,9 +42,24 @@ impl Inspection {
             if self.claims.get("iss").and_then(Value::as_str) == Some(DEVELOPMENT_ISSUER) {
                 writeln!(f, "It calls itself a token for development.")?;
             }
+            writeln!(f, "By its own times it {}.", self.standing(now))?;
             section(f, "header", &self.header, now)?;
             section(f, "claims", &self.claims, now)
         })
+    }
+}
+
+impl Inspection {
+    /// What its times make of it at `now`, without leeway: `exp` is the first moment at which it is over (RFC 7519
+    /// §4.1.4), `nbf` the first at which it is good (§4.1.5).
+    fn standing(&self, now: SystemTime) -> String {
+        let moment = |name| self.claims.get(name).and_then(Value::as_u64).and_then(moment);
+        match (moment("nbf"), moment("exp")) {
+            (_, Some(end)) if end <= now => format!("expired {} ago", between(end, now)),
+            (Some(start), _) if now < start => format!("is not yet valid: in {}", between(now, start)),
+            (_, Some(end)) => format!("is valid for {}", between(now, end)),
+            (_, None) => "has no end (`exp`) that is understood, and signet-ca refuses it".to_owned(),
+        }
     }
 }
 
@@ -63,7 +78,7 @@ fn section(
     for (name, value) in members {
         let time = TIMES.contains(&name.as_str()).then(|| value.as_u64()).flatten();
         match (time, value) {
-            (Some(seconds), _) => writeln!(f, "  {name:width$}  {}", moment(seconds, now))?,
+            (Some(seconds), _) => writeln!(f, "  {name:width$}  {}", shown(seconds, now))?,
             (None, Value::String(text)) => writeln!(f, "  {name:width$}  {text}")?,
             (None, other) => writeln!(f, "  {name:width$}  {other}")?,
         }
@@ -72,17 +87,25 @@ fn section(
 }
 
 /// RFC 3339, and how far from now.
-fn moment(seconds: u64, now: SystemTime) -> String {
-    let Some(moment) = UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).filter(|_| seconds < YEAR_10000)
-    else {
-        return format!("{seconds} (beyond the year 9999)");
-    };
-    let whole = |distance: Duration| format_duration(Duration::from_secs(distance.as_secs()));
-    let distance = match moment.duration_since(now) {
-        Ok(ahead) => format!("in {}", whole(ahead)),
-        Err(past) => format!("{} ago", whole(past.duration())),
+fn shown(seconds: u64, now: SystemTime) -> String {
+    let Some(moment) = moment(seconds) else { return format!("{seconds} (beyond the year 9999)") };
+    let distance = if moment < now {
+        format!("{} ago", between(moment, now))
+    } else {
+        format!("in {}", between(now, moment))
     };
     format!("{} ({distance})", format_rfc3339_seconds(moment))
+}
+
+/// Whole seconds.
+fn between(earlier: SystemTime, later: SystemTime) -> impl fmt::Display {
+    let distance = later.duration_since(earlier).unwrap_or_default();
+    format_duration(Duration::from_secs(distance.as_secs()))
+}
+
+/// Seconds since 1970, as far as a calendar goes.
+fn moment(seconds: u64) -> Option<SystemTime> {
+    UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).filter(|_| seconds < YEAR_10000)
 }
 
 /// 10000-01-01T00:00:00Z, where RFC 3339 ends.

@@ -35,7 +35,9 @@ fn a_minted_token_verifies_under_the_printed_keys() {
 fn the_key_is_kept_private_and_used_again() {
     let directory = tempfile::tempdir().unwrap();
     let keys = directory.path().join("issuer");
+    assert!(notes(&["mint"], &keys).contains("made a new issuer's key in"));
     let jwks = run(&["jwks"], &keys);
+    assert_eq!(notes(&["mint"], &keys), "");
     assert_eq!(run(&["jwks"], &keys), jwks);
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&keys), 0o700);
@@ -46,18 +48,34 @@ fn the_key_is_kept_private_and_used_again() {
 fn a_key_that_others_can_read_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let keys = directory.path().join("issuer");
-    run(&["jwks"], &keys);
+    run(&["mint"], &keys);
     fs::set_permissions(keys.join("development-issuer.key"), fs::Permissions::from_mode(0o644)).unwrap();
     let error = try_run(&["mint"], &keys).unwrap_err();
     assert!(format!("{error:#}").contains("chmod 0600"), "{error:#}");
 }
 
 #[test]
-fn a_name_that_no_workload_can_have_is_refused() {
+fn keys_are_shown_only_where_a_token_was_minted() {
     let directory = tempfile::tempdir().unwrap();
-    for arguments in [["mint", "--namespace", "a/b"], ["mint", "--service-account", ""]] {
-        let error = try_run(&arguments, &directory.path().join("issuer")).unwrap_err();
-        assert!(error.to_string().contains("do not name a workload"), "{error:#}");
+    let keys = directory.path().join("typo");
+    let error = try_run(&["jwks"], &keys).unwrap_err();
+    assert!(error.to_string().contains("signet token mint --keys"), "{error:#}");
+    assert!(!keys.exists(), "made by looking");
+}
+
+#[test]
+fn what_no_workload_can_have_is_refused_and_makes_no_key() {
+    let directory = tempfile::tempdir().unwrap();
+    let keys = directory.path().join("issuer");
+    for (arguments, reason) in [
+        (["mint", "--namespace", "a/b"], "do not name a workload"),
+        (["mint", "--service-account", ""], "do not name a workload"),
+        (["mint", "--lifetime", "0s"], "Give 1s or more"),
+        (["mint", "--lifetime", "999ms"], "Give 1s or more"),
+    ] {
+        let error = try_run(&arguments, &keys).unwrap_err();
+        assert!(error.to_string().contains(reason), "{arguments:?}: {error:#}");
+        assert!(!keys.exists(), "{arguments:?}");
     }
 }
 
@@ -82,6 +100,22 @@ fn a_token_is_shown_with_times_that_a_person_can_read() {
 }
 
 #[test]
+fn a_person_is_told_at_once_whether_a_token_is_good_by_its_times() {
+    for (claims, standing) in [
+        (r#"{"exp":1000}"#, "expired 0s ago"),
+        (r#"{"nbf":2000,"exp":940}"#, "expired 1m ago"),
+        (r#"{"nbf":1001,"exp":2000}"#, "is not yet valid: in 1s"),
+        (r#"{"nbf":1000,"exp":1001}"#, "is valid for 1s"),
+        (r#"{"exp":4600}"#, "is valid for 1h"),
+        ("{}", "has no end (`exp`) that is understood, and signet-ca refuses it"),
+    ] {
+        let token = format!("e30.{}.x", URL_SAFE_NO_PAD.encode(claims));
+        let shown = Inspection::of(&token).unwrap().at(UNIX_EPOCH + Duration::from_secs(1000)).to_string();
+        assert!(shown.contains(&format!("By its own times it {standing}.\n")), "{claims}: {shown}");
+    }
+}
+
+#[test]
 fn what_is_no_token_is_named() {
     for (token, reason) in
         [("abc", "no dots"), ("a.b.c", "header"), ("e30.b.c", "claims"), ("e30.W10.c", "claims")]
@@ -103,6 +137,15 @@ fn run(arguments: &[&str], keys: &Path) -> String {
 }
 
 fn try_run(arguments: &[&str], keys: &Path) -> Result<String> {
+    written(arguments, keys).map(|(output, _notes)| output)
+}
+
+fn notes(arguments: &[&str], keys: &Path) -> String {
+    written(arguments, keys).unwrap().1
+}
+
+/// What is written to either output.
+fn written(arguments: &[&str], keys: &Path) -> Result<(String, String)> {
     #[derive(Parser)]
     struct Token {
         #[command(subcommand)]
@@ -111,7 +154,7 @@ fn try_run(arguments: &[&str], keys: &Path) -> Result<String> {
     let mut line = vec!["token"];
     line.extend(arguments);
     line.extend(["--keys", keys.to_str().unwrap()]);
-    let mut output = Vec::new();
-    Token::try_parse_from(line)?.command.run(&mut output)?;
-    Ok(String::from_utf8(output)?)
+    let (mut output, mut notes) = (Vec::new(), Vec::new());
+    Token::try_parse_from(line)?.command.run(&mut output, &mut notes)?;
+    Ok((String::from_utf8(output)?, String::from_utf8(notes)?))
 }
