@@ -35,7 +35,7 @@ pub(crate) struct Demo {
 const PLAN: Plan = Plan {
     leaf_lifetime: Duration::from_secs(30),
     token_lifetime: Duration::from_secs(5),
-    new_token_every: Some(Duration::from_secs(2)),
+    new_token_every: Some(Duration::from_secs(1)),
     frontend_token: TokenPath::Volume,
     variant: SdsVariant::StateOfTheWorld,
 };
@@ -70,6 +70,9 @@ impl Demo {
         if self.keep {
             invite(&mesh, &mut report)?;
             stop.cancelled().await;
+            let directory = mesh.stage.directory().display().to_string();
+            report
+                .title(&format!("\nEnding both Envoys, the agent and the CA, and removing {directory}."))?;
         }
         drop(mesh);
         Ok(all_held)
@@ -88,7 +91,9 @@ impl Demo {
         report.shown(caller::needs_tls(&mesh).await)?;
         report.promise("A caller with another identity is refused")?;
         report.shown(caller::needs_the_right_identity(&mesh).await)?;
-        load::play(&mut mesh, report).await?;
+        if let Err(error) = load::play(&mut mesh, report).await {
+            report.shown(Err(error))?;
+        }
         report.promise("A CSR for somebody else's name is refused, and audited")?;
         report.shown(impostor::is_refused(&mesh).await)?;
 

@@ -1,9 +1,10 @@
-//! Wall time that moves with tokio's paused clock, so that one `advance` moves timers and certificates alike.
+//! Wall time that moves with tokio's paused clock, so that one `advance` moves timers and certificates alike; and a
+//! way to wait for what no clock of a test moves: other threads, sockets, files.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use signet_identity::Clock;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep, timeout};
 
 /// A clock that started at a chosen moment and goes on as tokio's does: by `tokio::time::advance`, or by the
 /// automatic advance of a paused runtime.
@@ -26,10 +27,27 @@ impl Clock for TokioClock {
     }
 }
 
+/// The first answer of `look`, which is asked again and again. On time that is not paused.
+///
+/// # Panics
+/// There is none within a minute, which is far more than anything takes on a machine that is busy with other things.
+pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let looking = async {
+        loop {
+            if let Some(answer) = look().await {
+                return answer;
+            }
+            sleep(LOOK_AGAIN).await;
+        }
+    };
+    timeout(PATIENCE, looking).await.unwrap_or_else(|_elapsed| panic!("not within {PATIENCE:?}: {what}"))
+}
+
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+const PATIENCE: Duration = Duration::from_secs(60);
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[tokio::test(start_paused = true)]
