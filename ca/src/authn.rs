@@ -86,7 +86,8 @@ impl Authentication {
             .into_iter()
             .enumerate()
             .map(|(place, config)| {
-                let (refresher, keys) = Refresher::new(&config, development, metrics.clone());
+                let (refresher, keys) =
+                    Refresher::new(&config, development, Arc::clone(&clock), metrics.clone());
                 (OidcIssuer::new(place, config, trust_domain.clone(), keys), refresher)
             })
             .unzip();

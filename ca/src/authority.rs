@@ -191,6 +191,16 @@ impl Authority {
         self.active.issuer.certificate()
     }
 
+    /// Whether it can sign now, as far as its certificate says.
+    ///
+    /// # Errors
+    /// [`IssuerError::AuthorityNotValid`]: its certificate is over, or not valid yet.
+    pub fn judge(&self) -> Result<(), IssuerError> {
+        let signs = self.certificate().validity().signs_at(self.clock.now());
+        let key_id = || self.active.key_id.clone();
+        signs.map_err(|source| IssuerError::AuthorityNotValid { key_id: key_id(), source })
+    }
+
     /// Waits until the issuances under way have ended and are audited, at most `grace`; says how many have not.
     ///
     /// They run on the runtimes of their callers, which must not end before this returns.

@@ -39,6 +39,7 @@ pub struct Observed {
 #[derive(Debug)]
 pub struct Conditions {
     audit: Condition,
+    authority: Condition,
     issuer_keys: Condition,
 }
 
@@ -50,6 +51,7 @@ impl Conditions {
         }
         Self {
             audit: readiness.condition("audit log", "starting"),
+            authority: readiness.condition("authority", "starting"),
             issuer_keys: readiness.condition("issuer keys", "starting"),
         }
     }
@@ -71,6 +73,10 @@ impl Conditions {
         match &*observed.audit.state().borrow() {
             Ok(()) => self.audit.ready(),
             Err(unavailable) => self.audit.not_ready(chain(unavailable).to_string()),
+        }
+        match observed.authority.judge() {
+            Ok(()) => self.authority.ready(),
+            Err(not_valid) => self.authority.not_ready(chain(&not_valid).to_string()),
         }
         match missing_keys(&observed.authentication) {
             None => self.issuer_keys.ready(),
@@ -98,3 +104,6 @@ pub const DEVELOPMENT_NOTICE: &str =
     "development mode: tokens of a development issuer are accepted; never serve real workloads like this";
 
 const EVERY: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! Every metric of the CA, in one place.
 //!
 //! Handles are made once, so that counting on the request path is one atomic addition. Label sets are closed:
-//! they are the variants of enums, never something that a client sent.
+//! they are the variants of enums or stand in the configuration, never something that a client sent.
 
 use std::{sync::Arc, time::Duration};
 
@@ -84,6 +84,11 @@ impl Metrics {
         }
     }
 
+    /// Where the time of the last good load of this issuer's keys goes, since 1970.
+    pub(crate) fn issuer_keys_loaded(&self, issuer: &str) -> Gauge {
+        metrics::gauge!("signet_ca_issuer_keys_loaded_timestamp_seconds", "issuer" => issuer.to_owned())
+    }
+
     /// How full the house is.
     pub(crate) fn load(&self, in_flight: usize, queued: usize) {
         self.0.in_flight.set(in_flight as f64);
@@ -127,6 +132,11 @@ fn describe() {
     gauge!("signet_ca_requests_queued", "Requests that wait for admission.");
     counter!("signet_ca_token_cache_total", "Tokens looked up among the verified ones, by result.");
     counter!("signet_ca_issuer_key_loads_total", "Loads of token issuers' keys, by outcome.");
+    gauge!(
+        "signet_ca_issuer_keys_loaded_timestamp_seconds",
+        Unit::Seconds,
+        "When a token issuer's keys were last loaded, changed or not, since 1970, by issuer."
+    );
     counter!("signet_ca_issuances_total", "Issuances by the authority, by outcome.");
     histogram!(
         "signet_ca_issuance_seconds",

@@ -19,7 +19,7 @@ async fn a_ca_with_an_issuer_becomes_ready_and_says_that_it_is_for_development()
 
     let page = eventually(&house, "/readyz", "200 OK").await;
 
-    assert!(page.contains("notice: development mode"), "{page}");
+    assert!(page.contains("notice: development mode") && page.contains("authority: ready"), "{page}");
 }
 
 #[tokio::test]
@@ -88,6 +88,8 @@ async fn what_was_issued_and_refused_is_counted() {
     ] {
         assert!(page.contains(series), "{series} is missing in:\n{page}");
     }
+    let loaded = format!("signet_ca_issuer_keys_loaded_timestamp_seconds{{issuer=\"{ISSUER}\"}} ");
+    assert!(page.contains(&loaded), "{loaded} is missing in:\n{page}");
     eventually(&house, "/metrics", "signet_ca_authority_expires_timestamp_seconds ").await;
 }
 

@@ -3,10 +3,14 @@
 //! Serving cores only ever read an `Arc`. Loading happens on the control runtime, in one task per issuer, so
 //! that a thousand tokens with an unknown key cause one fetch and a slow issuer blocks no core.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use arc_swap::ArcSwapOption;
-use signet_identity::jwt::Jwks;
+use metrics::Gauge;
+use signet_identity::{Clock, jwt::Jwks};
 use signet_runtime::telemetry::chain;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -64,7 +68,6 @@ pub enum KeysUnavailable {
 }
 
 /// Keeps the keys of one issuer fresh; [`run`](Self::run) it on the control runtime.
-#[derive(Debug)]
 pub struct Refresher {
     issuer: String,
     source: Source,
@@ -72,7 +75,9 @@ pub struct Refresher {
     shared: Arc<Shared>,
     asks: mpsc::Receiver<oneshot::Sender<()>>,
     document: Vec<u8>,
+    clock: Arc<dyn Clock>,
     metrics: Metrics,
+    loaded: Gauge,
 }
 
 /// Requests that may wait for one load: honest ones come back, and a storm of invented key names must not hold
@@ -128,7 +133,12 @@ impl Keys {
 
 impl Refresher {
     /// A refresher and the keys it serves, empty until the first load.
-    pub(crate) fn new(config: &IssuerConfig, development: DevelopmentKeys, metrics: Metrics) -> (Self, Keys) {
+    pub(crate) fn new(
+        config: &IssuerConfig,
+        development: DevelopmentKeys,
+        clock: Arc<dyn Clock>,
+        metrics: Metrics,
+    ) -> (Self, Keys) {
         let shared = Arc::new(Shared {
             held: ArcSwapOption::empty(),
             last: ArcSwapOption::empty(),
@@ -137,7 +147,8 @@ impl Refresher {
         let (sender, asks) = mpsc::channel(MAX_WAITING);
         let keys = Keys { shared: Arc::clone(&shared), asks: sender };
         let (issuer, source) = (config.issuer.clone(), config.source.clone());
-        (Self { issuer, source, development, shared, asks, document: Vec::new(), metrics }, keys)
+        let (document, loaded) = (Vec::new(), metrics.issuer_keys_loaded(&issuer));
+        (Self { issuer, source, development, shared, asks, document, clock, metrics, loaded }, keys)
     }
 
     /// Loads now, then on demand and in the background, until `stop`.
@@ -184,7 +195,10 @@ impl Refresher {
             Ok(false) => KeyFetch::Unchanged,
             Err(_) => KeyFetch::Failed,
         });
-        loaded.map(|_changed| ())
+        loaded.map(|_changed| {
+            let now = self.clock.now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            self.loaded.set(now.as_secs_f64());
+        })
     }
 
     async fn load_and_tell(&mut self) {

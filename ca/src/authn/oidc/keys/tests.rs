@@ -1,8 +1,14 @@
 //! How keys stay fresh, and how they survive a source that fails.
 
-use std::{sync::Mutex, time::Duration};
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
-use signet_identity::jwt::DevelopmentIssuer;
+use signet_identity::{ManualClock, jwt::DevelopmentIssuer};
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::*;
@@ -24,6 +30,11 @@ fn config(source: Source) -> IssuerConfig {
     }
 }
 
+fn refresher(source: Source, development: DevelopmentKeys) -> (Refresher, Keys) {
+    let clock = Arc::new(ManualClock::at(UNIX_EPOCH + Duration::from_secs(1_800_000_000)));
+    Refresher::new(&config(source), development, clock, Metrics::new())
+}
+
 /// Keys from a source, with their refresher at work.
 struct Fresh {
     keys: Keys,
@@ -32,7 +43,7 @@ struct Fresh {
 
 impl Fresh {
     fn from(source: Source) -> Self {
-        let (refresher, keys) = Refresher::new(&config(source), DevelopmentKeys::Accepted, Metrics::new());
+        let (refresher, keys) = refresher(source, DevelopmentKeys::Accepted);
         let stop = CancellationToken::new();
         #[allow(clippy::disallowed_methods, reason = "ends with the guard")]
         tokio::spawn(refresher.run(stop.clone()));
@@ -72,8 +83,7 @@ async fn each_key_that_is_skipped_is_logged_with_its_reason_when_keys_change() {
     let skipped = Jwks::from_json(set.to_string().as_bytes()).unwrap().skipped().to_vec();
     let file = KeyFile::of(&issuer());
     file.swap(&set.to_string());
-    let source = config(Source::File(file.path()));
-    let (mut refresher, _keys) = Refresher::new(&source, DevelopmentKeys::Accepted, Metrics::new());
+    let (mut refresher, _keys) = refresher(Source::File(file.path()), DevelopmentKeys::Accepted);
     let (log, lines) = log();
     let _logging = tracing::dispatcher::set_default(&log);
 
@@ -112,6 +122,28 @@ impl MakeWriter<'_> for Lines {
     fn make_writer(&self) -> Self {
         self.clone()
     }
+}
+
+#[tokio::test]
+async fn the_age_of_keys_is_that_of_the_last_good_load() {
+    let file = KeyFile::of(&issuer());
+    let clock = Arc::new(ManualClock::at(UNIX_EPOCH + Duration::from_secs(1_800_000_000)));
+    let source = config(Source::File(file.path()));
+    let (mut refresher, _keys) =
+        Refresher::new(&source, DevelopmentKeys::Accepted, Arc::clone(&clock) as _, Metrics::new());
+    let loaded = Arc::new(AtomicU64::new(0));
+    refresher.loaded = Gauge::from_arc(Arc::clone(&loaded));
+    let mut seen = Vec::new();
+    for (document, good) in [(None, true), (None, true), (Some(""), false)] {
+        clock.advance(INTERVAL);
+        if let Some(document) = document {
+            file.swap(document);
+        }
+        assert_eq!(refresher.load().await.is_ok(), good);
+        seen.push(f64::from_bits(loaded.load(Ordering::Relaxed)));
+    }
+
+    assert_eq!(seen, [1_800_000_300.0, 1_800_000_600.0, 1_800_000_600.0], "the same keys again are fresh");
 }
 
 #[tokio::test(start_paused = true)]
@@ -205,8 +237,7 @@ async fn a_storm_of_unknown_keys_causes_one_fetch() {
 async fn keys_of_a_development_issuer_are_refused_unless_they_are_asked_for() {
     let file = KeyFile::of(&issuer());
     for (development, accepted) in [(DevelopmentKeys::Refused, false), (DevelopmentKeys::Accepted, true)] {
-        let source = config(Source::File(file.path()));
-        let (mut refresher, keys) = Refresher::new(&source, development, Metrics::new());
+        let (mut refresher, keys) = refresher(Source::File(file.path()), development);
 
         let loaded = refresher.load().await;
 

@@ -1,0 +1,74 @@
+//! What an orchestrator is told when the parts of a CA can no longer do theirs.
+
+use signet_backends::{Assembler, LocalSigner};
+use signet_identity::{CaCertificate, Clock, PrivateKey, TrustBundle, TrustDomain};
+
+use super::*;
+use crate::{admission::AdmissionLimits, audit::testing::LogOnDisk};
+
+const YEAR: Duration = Duration::from_secs(365 * 86_400);
+
+/// An authority with a year to live, a log, and no issuer.
+struct Scene {
+    log: LogOnDisk,
+    observed: Observed,
+    readiness: Readiness,
+    conditions: Conditions,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let log = LogOnDisk::new();
+        let clock: Arc<dyn Clock> = Arc::clone(&log.clock) as _;
+        let trust_domain: TrustDomain = "cluster.local".parse().unwrap();
+        let key = PrivateKey::generate().unwrap();
+        let root = CaCertificate::self_signed(&key, &trust_domain, clock.now(), YEAR).unwrap();
+        let bundle = TrustBundle::new(trust_domain.clone(), vec![root.der().clone()], None).unwrap();
+        let issuer = Assembler::new(Arc::new(LocalSigner::new(key)), root, Vec::new());
+        let audit = log.open();
+        let authority = Authority::signing_here(issuer, bundle, audit.clone(), Arc::clone(&clock)).await;
+        let metrics = Metrics::new();
+        let development = DevelopmentKeys::Refused;
+        let (authentication, _refreshers) =
+            Authentication::new(Vec::new(), &trust_domain, development, clock, metrics.clone());
+        let admission = Admission::new(AdmissionLimits { in_flight: 1, queue: 1 });
+        let readiness = Readiness::of("ca");
+        let conditions = Conditions::new(&readiness, development);
+        let (authentication, authority) = (Arc::new(authentication), authority.unwrap());
+        let observed = Observed { authentication, authority, audit, admission, metrics };
+        Self { log, observed, readiness, conditions }
+    }
+
+    fn page(&self) -> String {
+        self.conditions.look(&self.observed);
+        self.readiness.to_string()
+    }
+}
+
+#[tokio::test]
+async fn an_authority_is_ready_to_its_last_second_and_then_says_why_not() {
+    let scene = Scene::new().await;
+    assert!(scene.page().contains("authority: ready"));
+
+    scene.log.clock.advance(YEAR);
+    assert!(scene.page().contains("authority: ready"), "{}", scene.page());
+
+    scene.log.clock.advance(Duration::from_secs(1));
+    let page = scene.page();
+    assert!(page.starts_with("ca: not ready"), "{page}");
+    assert!(
+        page.contains("expired: rotate the authority") && page.contains("this machine's clock"),
+        "{page}"
+    );
+}
+
+#[tokio::test]
+async fn a_log_that_cannot_be_written_is_said_with_the_remedy() {
+    let scene = Scene::new().await;
+    assert!(scene.page().contains("audit log: ready"));
+    scene.log.fill_disk();
+    let line = crate::audit::Record::Abandoned { request_id: "r" };
+    scene.observed.audit.record(&line).await.unwrap_err();
+
+    assert!(scene.page().contains("Free space"), "{}", scene.page());
+}
