@@ -8,6 +8,7 @@ use std::{
     process::{Child, Command, Output, Stdio},
 };
 
+use rustix::process::Signal;
 use signet_identity::{PrivateKey, jwt::DevelopmentIssuer};
 use tempfile::TempDir;
 
@@ -179,13 +180,13 @@ fn keys_of_a_development_issuer_stop_a_ca_that_is_not_for_development() {
 fn a_terminated_ca_ends_well_and_soon_and_leaves_a_state_that_starts_again() {
     let directory = directory();
     let mut roots = Vec::new();
-    for _ in 0..2 {
+    for signal in [Signal::TERM, Signal::INT] {
         let mut ca = start(directory.path());
 
         let pid = rustix::process::Pid::from_child(&ca);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
 
-        assert!(ca.wait().unwrap().success());
+        assert!(ca.wait().unwrap().success(), "{signal:?}");
         roots.push(fs::read_to_string(directory.path().join("state/root-cert.pem")).unwrap());
     }
     assert_eq!(roots[0], roots[1]);

@@ -1,6 +1,8 @@
 //! Wall time that moves with tokio's paused clock, so that one `advance` moves timers and certificates alike; and a
 //! way to wait for what no clock of a test moves: other threads, sockets, files.
 
+#![allow(clippy::panic, reason = "a test that waits in vain fails")]
+
 use std::time::{Duration, SystemTime};
 
 use signet_identity::Clock;

@@ -20,7 +20,7 @@ use signet_proto::{
     },
     metadata::REQUEST_ID,
 };
-use signet_runtime::{SystemClock, telemetry};
+use signet_runtime::{SystemClock, telemetry, testing};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -126,6 +126,11 @@ impl House {
         page
     }
 
+    /// Whether it is still there after `time`, whatever it was told.
+    pub(crate) async fn outlasts(&mut self, time: Duration) -> bool {
+        tokio::time::timeout(time, self.running.as_mut().unwrap()).await.is_err()
+    }
+
     /// Stops the CA and waits until it is gone.
     pub(crate) async fn close(mut self) -> TempDir {
         self.stop.cancel();
@@ -155,16 +160,7 @@ fn config(directory: &TempDir, issuers: &str, more: &str) -> Config {
 
 /// A page of the operations port, as soon as it says so.
 pub(crate) async fn eventually(house: &House, path: &str, text: &str) -> String {
-    let looking = async {
-        loop {
-            let page = house.page(path).await;
-            if page.contains(text) {
-                return page;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(10), looking).await.expect(text)
+    testing::eventually(text, async || Some(house.page(path).await).filter(|page| page.contains(text))).await
 }
 
 /// What a token of `web` in `default` says.
