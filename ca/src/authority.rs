@@ -27,8 +27,8 @@ use std::{
 
 use signet_backends::{Assembler, Issuer, IssuerError};
 use signet_identity::{
-    Approved, AuthorityProof, CaCertificate, Clock, Expected, KeyError, PrivateKey, SvidError, TrustBundle,
-    X509Svid,
+    Approved, AuthorityProof, CaCertificate, Clock, Expected, KeyError, PrivateKey, RequestError, SvidError,
+    TrustBundle, X509Svid,
 };
 use signet_runtime::telemetry::chain;
 use tokio::time::{Instant, timeout};
@@ -135,6 +135,9 @@ pub enum AuthorityError {
     /// The throw-away key could not be made: the machine's random numbers fail.
     #[error("cannot make a key")]
     Key(#[from] KeyError),
+    /// The throw-away SVID could not be asked for: a fault of ours.
+    #[error("cannot request a certificate")]
+    Request(#[from] RequestError),
 }
 
 impl Authority {

@@ -13,7 +13,7 @@ use std::{
 };
 
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use signet_identity::{Approved, Clock, KeyError, PrivateKey, Validity};
+use signet_identity::{Approved, Clock, KeyError, PrivateKey, RequestError, Validity};
 use signet_runtime::{
     telemetry::chain,
     tls::{ServingCertificate, TlsError},
@@ -52,9 +52,12 @@ pub enum ServingCertificateError {
     /// The authority issued none.
     #[error("cannot issue the serving certificate")]
     Issue(#[from] IssueError),
-    /// A DNS name is none, or no key could be made.
+    /// A DNS name is none.
     #[error("cannot request the serving certificate. Check the configured DNS names")]
-    Request(#[from] KeyError),
+    Request(#[from] RequestError),
+    /// The machine's random numbers fail.
+    #[error("cannot make a key for the serving certificate")]
+    Key(#[from] KeyError),
     /// TLS does not take it.
     #[error("cannot serve by the certificate that was issued")]
     Tls(#[from] TlsError),

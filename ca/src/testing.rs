@@ -31,7 +31,7 @@ pub(crate) fn issuer() -> DevelopmentIssuer {
 }
 
 pub(crate) fn issuer_named(name: &str) -> DevelopmentIssuer {
-    DevelopmentIssuer::new(PrivateKey::generate().unwrap(), name.to_owned()).unwrap()
+    DevelopmentIssuer::new(PrivateKey::generate().unwrap(), name.to_owned())
 }
 
 /// What a token of `web` in `default` says.

@@ -48,7 +48,7 @@ fn until_it_serves(ca: &mut Child) -> String {
 fn directory() -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     let issuer = DevelopmentIssuer::new(PrivateKey::generate().unwrap(), "https://issuer.example".to_owned());
-    fs::write(directory.path().join("jwks.json"), issuer.unwrap().jwks_json()).unwrap();
+    fs::write(directory.path().join("jwks.json"), issuer.jwks_json()).unwrap();
     let text = "[listen]\ngrpc = '127.0.0.1:0'\noperations = '127.0.0.1:0'\ncores = 1\n\
                 [state]\ndirectory = 'state'\n[[issuer]]\nurl = 'https://issuer.example'\njwks_file = 'jwks.json'\n";
     fs::write(directory.path().join("ca.toml"), text).unwrap();

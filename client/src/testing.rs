@@ -57,7 +57,6 @@ impl FakeCa {
     pub fn new(trust_domain: TrustDomain, clock: Arc<dyn Clock>) -> Self {
         let authority = Authority::new(&trust_domain, clock.now());
         let tokens = DevelopmentIssuer::new(PrivateKey::generate().unwrap(), ISSUER.to_owned());
-        let tokens = tokens.unwrap();
         Self {
             rules: TokenRules {
                 issuer: ISSUER.to_owned(),

@@ -14,7 +14,7 @@ use crate::{PemError, PublicKey, PublicKeyError, SignatureAlgorithm, pem};
 
 mod request;
 
-pub use request::CertificateRequest;
+pub use request::{CertificateRequest, RequestError};
 
 /// A parsed and proven CSR.
 ///

@@ -14,7 +14,7 @@ mod jws;
 mod ring_provider;
 
 pub use claims::{KubernetesClaims, Pod};
-pub use development::{DEVELOPMENT_ISSUER, DevelopmentIssuer, TokenRequest};
+pub use development::{DEVELOPMENT_ISSUER, DevelopmentIssuer, MintError, TokenRequest};
 pub use jwks::{Jwks, JwksError, MAX_JWKS_BYTES, MAX_JWKS_KEYS};
 
 use claims::Claims;

@@ -110,12 +110,6 @@ pub enum KeyError {
         /// What the cryptography library says about it; nothing of the key.
         reason: String,
     },
-    /// A name to be certified cannot stand in a certificate.
-    #[error("{name:?} is not a DNS name; write an international one in its `xn--` form")]
-    NotADnsName {
-        /// The name.
-        name: String,
-    },
     /// The operating system's random number generator failed.
     #[error("the operating system gave no random numbers")]
     NoRandomness,

@@ -33,7 +33,7 @@ pub use caller::{Caller, NotAServiceAccount};
 pub use clock::Clock;
 #[cfg(any(test, feature = "testing"))]
 pub use clock::ManualClock;
-pub use csr::{CertificateRequest, Csr, CsrError, MAX_CSR_NAMES, MAX_CSR_PEM_BYTES};
+pub use csr::{CertificateRequest, Csr, CsrError, MAX_CSR_NAMES, MAX_CSR_PEM_BYTES, RequestError};
 pub use jwt::Pod;
 pub use key::{KeyError, PrivateKey};
 pub use pem::PemError;

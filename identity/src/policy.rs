@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Caller, CertificateRequest, Csr, KeyError, PrivateKey, PublicKey, SpiffeId, TrustDomain};
+use crate::{Caller, CertificateRequest, Csr, PrivateKey, PublicKey, RequestError, SpiffeId, TrustDomain};
 
 mod asked;
 
@@ -166,11 +166,10 @@ impl Approved {
         dns_names: Vec<String>,
         key: &PrivateKey,
         lifetime: Duration,
-    ) -> Result<Self, KeyError> {
+    ) -> Result<Self, RequestError> {
         let identity = SpiffeId::certificate_authority(trust_domain);
         let request = CertificateRequest::der(key, &identity, &dns_names)?;
-        let csr =
-            Csr::from_der(&request).map_err(|error| KeyError::Rejected { reason: error.to_string() })?;
+        let csr = Csr::from_der(&request)?;
         Ok(Self { identity, dns_names, lifetime: lifetime.max(MIN_LIFETIME), csr })
     }
 

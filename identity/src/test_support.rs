@@ -16,8 +16,7 @@ pub(crate) fn now() -> SystemTime {
 
 /// A token of this subject and these `kubernetes.io` claims (or `null`), minted and verified.
 pub(crate) fn verified_token(subject: &str, kubernetes: Value) -> VerifiedToken {
-    let issuer =
-        DevelopmentIssuer::new(PrivateKey::generate().unwrap(), DEVELOPMENT_ISSUER.to_owned()).unwrap();
+    let issuer = DevelopmentIssuer::new(PrivateKey::generate().unwrap(), DEVELOPMENT_ISSUER.to_owned());
     let claims = json!({
         "iss": DEVELOPMENT_ISSUER, "sub": subject, "aud": "istio-ca", "nbf": 0, "exp": 4_000_000_000_u64,
         "kubernetes.io": kubernetes,

@@ -153,8 +153,7 @@ impl TestLeaf<'_> {
 /// The caller that a token for this service account makes: minted, verified and read for real.
 pub fn caller(trust_domain: &TrustDomain, namespace: &str, service_account: &str, now: SystemTime) -> Caller {
     let issuer =
-        DevelopmentIssuer::new(PrivateKey::generate().expect("a key"), DEVELOPMENT_ISSUER.to_owned())
-            .expect("an issuer");
+        DevelopmentIssuer::new(PrivateKey::generate().expect("a key"), DEVELOPMENT_ISSUER.to_owned());
     let request = TokenRequest {
         namespace: namespace.to_owned(),
         service_account: service_account.to_owned(),

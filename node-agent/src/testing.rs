@@ -102,7 +102,7 @@ impl World {
             lifetime: HOUR,
             pod: Pod::default(),
         };
-        Token::new(&issuer.unwrap().mint(&request, self.now()).unwrap()).unwrap()
+        Token::new(&issuer.mint(&request, self.now()).unwrap()).unwrap()
     }
 
     /// A stream's interest, from a peer of the account's own.

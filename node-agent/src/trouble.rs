@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use signet_client::{CaError, TokenError};
-use signet_identity::{BundleError, KeyError, SvidError};
+use signet_identity::{BundleError, KeyError, RequestError, SvidError};
 use signet_runtime::telemetry::chain;
 use tonic::{Code, Status};
 
@@ -49,8 +49,11 @@ pub(crate) enum Trouble {
     #[error("the CA's certificate does not verify and is not served; tell the operator of the CA")]
     UselessSvid(#[source] SvidError),
     /// No key could be made.
-    #[error("cannot make a key or CSR; this is a fault of the agent or of the system's random source")]
+    #[error("cannot make a key; this is a fault of the agent or of the system's random source")]
     NoKey(#[source] KeyError),
+    /// No CSR could be made.
+    #[error("cannot make a CSR; this is a fault of the agent or of the system's random source")]
+    NoCsr(#[source] RequestError),
 }
 
 impl Trouble {
@@ -83,7 +86,7 @@ impl Trouble {
             | Self::NonsenseFromCa(_)
             | Self::UselessBundle(_)
             | Self::UselessSvid(_) => Code::Unavailable,
-            Self::NoKey(_) => Code::Internal,
+            Self::NoKey(_) | Self::NoCsr(_) => Code::Internal,
         }
     }
 
@@ -96,7 +99,7 @@ impl Trouble {
             Self::CaAway(CaError::Overloaded(_)) => "overloaded",
             Self::CaAway(_) => "unavailable",
             Self::NonsenseFromCa(_) | Self::UselessBundle(_) | Self::UselessSvid(_) => "bad_answer",
-            Self::NoKey(_) => "internal",
+            Self::NoKey(_) | Self::NoCsr(_) => "internal",
         }
     }
 }

@@ -111,7 +111,7 @@ fn credential() -> Credential {
         lifetime: Duration::from_secs(600),
         pod: Pod::default(),
     };
-    let token = Token::new(&issuer.unwrap().mint(&request, SystemClock.now()).unwrap()).unwrap();
+    let token = Token::new(&issuer.mint(&request, SystemClock.now()).unwrap()).unwrap();
     Credential { header: "authorization".to_owned(), token }
 }
 

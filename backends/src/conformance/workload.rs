@@ -50,7 +50,7 @@ fn decide(csr: Csr, lifetime: Duration, now: SystemTime) -> Result<Approved, Err
 
 fn caller(now: SystemTime) -> Result<Caller, Error> {
     let (issuer, audiences) = ("https://issuer.example".to_owned(), vec!["istio-ca".to_owned()]);
-    let development = DevelopmentIssuer::new(PrivateKey::generate()?, issuer.clone())?;
+    let development = DevelopmentIssuer::new(PrivateKey::generate()?, issuer.clone());
     let request = TokenRequest {
         namespace: "shop".to_owned(),
         service_account: "cart".to_owned(),

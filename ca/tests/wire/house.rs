@@ -60,7 +60,7 @@ impl House {
     /// With other issuers than its own; `JWKS` stands for the file of its keys.
     pub(crate) async fn with_issuers(issuers: &str, configuration: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let issuer = DevelopmentIssuer::new(PrivateKey::generate().unwrap(), ISSUER.to_owned()).unwrap();
+        let issuer = DevelopmentIssuer::new(PrivateKey::generate().unwrap(), ISSUER.to_owned());
         fs::write(directory.path().join("jwks.json"), issuer.jwks_json()).unwrap();
         let config = config(&directory, issuers, configuration);
         let stop = CancellationToken::new();

@@ -27,7 +27,7 @@ pub struct TokenIssuer {
 impl TokenIssuer {
     /// An issuer with a new key.
     pub fn new(stage: &Stage) -> Result<Self> {
-        let issuer = DevelopmentIssuer::new(PrivateKey::generate()?, DEVELOPMENT_ISSUER.to_owned())?;
+        let issuer = DevelopmentIssuer::new(PrivateKey::generate()?, DEVELOPMENT_ISSUER.to_owned());
         let jwks = stage.write("jwks.json", &issuer.jwks_json())?;
         Ok(Self { issuer, jwks })
     }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::jwks::{DEVELOPMENT_MEMBER, DEVELOPMENT_VALUE};
 use super::{Pod, ring_provider};
-use crate::{KeyError, PrivateKey};
+use crate::PrivateKey;
 
 /// Mints tokens shaped like Kubernetes' (ES256).
 ///
@@ -39,9 +39,9 @@ pub struct TokenRequest {
 
 impl DevelopmentIssuer {
     /// An issuer that signs by `key` and calls itself `issuer` (see [`DEVELOPMENT_ISSUER`]).
-    pub fn new(key: PrivateKey, issuer: String) -> Result<Self, KeyError> {
+    pub fn new(key: PrivateKey, issuer: String) -> Self {
         let key_id = format!("{DEVELOPMENT_VALUE}-{:.16}", key.public_key().fingerprint().to_string());
-        Ok(Self { issuer, key_id, key })
+        Self { issuer, key_id, key }
     }
 
     /// `iss` of its tokens.
@@ -67,7 +67,7 @@ impl DevelopmentIssuer {
     }
 
     /// A token that is valid from `now`, cut to whole seconds, for the requested lifetime.
-    pub fn mint(&self, request: &TokenRequest, now: SystemTime) -> Result<String, KeyError> {
+    pub fn mint(&self, request: &TokenRequest, now: SystemTime) -> Result<String, MintError> {
         let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         self.sign(&json!({
             "iss": self.issuer,
@@ -81,15 +81,19 @@ impl DevelopmentIssuer {
     }
 
     /// A token of any claims.
-    pub(crate) fn sign(&self, claims: &Value) -> Result<String, KeyError> {
+    pub(crate) fn sign(&self, claims: &Value) -> Result<String, MintError> {
         ring_provider::install();
         let mut header = Header::new(Algorithm::ES256);
         header.kid = Some(self.key_id.clone());
         let key = EncodingKey::from_ec_der(self.key.pkcs8_der());
-        jsonwebtoken::encode(&header, claims, &key)
-            .map_err(|error| KeyError::Rejected { reason: error.to_string() })
+        Ok(jsonwebtoken::encode(&header, claims, &key)?)
     }
 }
+
+/// There is no token: a fault of ours, or of the system's random numbers.
+#[derive(Debug, thiserror::Error)]
+#[error("the token could not be made")]
+pub struct MintError(#[from] jsonwebtoken::errors::Error);
 
 impl fmt::Debug for DevelopmentIssuer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

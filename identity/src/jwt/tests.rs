@@ -26,7 +26,7 @@ fn rules() -> TokenRules {
 }
 
 fn issuer() -> DevelopmentIssuer {
-    DevelopmentIssuer::new(PrivateKey::generate().unwrap(), DEVELOPMENT_ISSUER.to_owned()).unwrap()
+    DevelopmentIssuer::new(PrivateKey::generate().unwrap(), DEVELOPMENT_ISSUER.to_owned())
 }
 
 fn keys(issuer: &DevelopmentIssuer) -> Jwks {

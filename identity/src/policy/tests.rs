@@ -176,8 +176,18 @@ fn a_name_that_is_no_dns_name_is_refused() {
     for name in ["", "sígnet", "a b", "-", "a..b"] {
         let refusal =
             Approved::for_the_authority(&trust_domain(), vec![name.to_owned()], &key, HOUR).unwrap_err();
-        assert_eq!(refusal, KeyError::NotADnsName { name: name.to_owned() });
+        assert_eq!(refusal, RequestError::NotADnsName { name: name.to_owned() });
     }
+}
+
+#[test]
+fn more_names_than_a_csr_may_have_are_refused_for_that_and_not_for_the_key() {
+    let key = PrivateKey::generate().unwrap();
+    let names = vec!["signet-ca.svc".to_owned(); crate::MAX_CSR_NAMES];
+
+    let refusal = Approved::for_the_authority(&trust_domain(), names, &key, HOUR).unwrap_err();
+
+    assert_eq!(refusal, RequestError::Refused(crate::CsrError::TooManyNames));
 }
 
 proptest! {

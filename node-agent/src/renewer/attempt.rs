@@ -42,7 +42,7 @@ pub(super) async fn attempt(
     let identity = claimed_identity(&token, trust_domain).map_err(nobody)?;
     let failed = |trouble| Failed { trouble, identity: Some(identity.clone()) };
     let key = PrivateKey::generate().map_err(Trouble::NoKey).map_err(failed)?;
-    let csr = CertificateRequest::pem(&key, &identity).map_err(Trouble::NoKey).map_err(failed)?;
+    let csr = CertificateRequest::pem(&key, &identity).map_err(Trouble::NoCsr).map_err(failed)?;
     let issued = ca.issue(&token, &csr, lifetime).await.map_err(Trouble::from).map_err(failed)?;
     Ok(Granted { identity, key, issued, token_ends: token.expires_at() })
 }

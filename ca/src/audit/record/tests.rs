@@ -24,7 +24,7 @@ fn trust_domain() -> TrustDomain {
 /// Who a real token says is calling.
 fn caller(pod: Pod) -> Arc<Caller> {
     let issuer = "https://kubernetes.default.svc".to_owned();
-    let development = DevelopmentIssuer::new(PrivateKey::generate().unwrap(), issuer.clone()).unwrap();
+    let development = DevelopmentIssuer::new(PrivateKey::generate().unwrap(), issuer.clone());
     let request = TokenRequest {
         namespace: "shop".to_owned(),
         service_account: "cart".to_owned(),
