@@ -107,7 +107,7 @@ impl Process {
 async fn bind_all(sockets: Vec<SocketConfig>) -> Result<Vec<(SocketConfig, UnixListener)>, SocketError> {
     let mut bound = Vec::new();
     for socket in sockets {
-        let listener = socket::bind(&socket.path, socket.mode).await?;
+        let listener = socket::bind(&socket.path, socket.access()).await?;
         tracing::info!(path = %socket.path.display(), "listening");
         bound.push((socket, listener));
     }

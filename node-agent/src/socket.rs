@@ -1,9 +1,11 @@
 //! Binding a socket where another one may lie, without a moment in which nobody can connect.
 
+mod directory;
+
 use std::{
-    fs::{self, DirBuilder, Permissions},
+    fs::{self, Permissions},
     io,
-    os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt},
+    os::unix::fs::{FileTypeExt, PermissionsExt, lchown},
     path::{Path, PathBuf},
     process,
 };
@@ -11,47 +13,47 @@ use std::{
 use signet_runtime::config::Mode;
 use tokio::net::{UnixListener, UnixSocket, UnixStream};
 
-/// Listens on a new socket of that mode at `path`, in place of one that nobody serves any more.
+/// Who may connect to a socket, as the file system says; root may in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Access {
+    /// Its permission bits; whoever may write may connect (unix(7)).
+    pub(crate) mode: Mode,
+    /// Whom it belongs to. `None`: to this process's user.
+    pub(crate) owner: Option<u32>,
+}
+
+/// Listens on a new socket at `path`, in place of one that nobody serves any more.
 ///
-/// The socket is made beside the path, given its mode before it listens, and then renamed over it: a peer
+/// The socket is made beside the path, given its mode and owner before it listens, and then renamed over it: a peer
 /// finds the old one or the new one, and never one that is too open. What is not a dead socket is left alone.
 /// Nothing is removed at the end of the process, because by then the path may be the next process's socket.
-pub(crate) async fn bind(path: &Path, mode: Mode) -> Result<UnixListener, SocketError> {
+pub(crate) async fn bind(path: &Path, access: Access) -> Result<UnixListener, SocketError> {
     if path.as_os_str().len() > MAX_PATH_BYTES {
         return Err(SocketError::LongPath { path: path.to_owned() });
     }
-    make_parent(path)?;
+    directory::prepare(path)?;
     refuse_what_is_not_ours(path).await?;
     let new = beside(path);
     remove_dead(&new).await?;
-    let listener =
-        listen(&new, mode).map_err(|source| SocketError::Bind { path: path.to_owned(), source })?;
-    fs::rename(&new, path).map_err(|source| {
+    put(&new, path, access).inspect_err(|_| {
         let _ = fs::remove_file(&new);
-        SocketError::Bind { path: path.to_owned(), source }
-    })?;
-    Ok(listener)
+    })
 }
 
-/// Proxies of all users must find the socket; its own mode says who may use it.
-fn make_parent(path: &Path) -> Result<(), SocketError> {
-    let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) else { return Ok(()) };
-    let failed = |source| SocketError::Directory { path: parent.to_owned(), source };
-    match fs::metadata(parent) {
-        Ok(metadata) => refuse_if_others_may_replace(parent, metadata.permissions().mode()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(parent).map_err(failed)?;
-            // Whatever the umask took from it.
-            fs::set_permissions(parent, Permissions::from_mode(DIRECTORY_MODE)).map_err(failed)
-        }
-        Err(error) => Err(failed(error)),
+fn put(new: &Path, path: &Path, access: Access) -> Result<UnixListener, SocketError> {
+    let failed = |source| SocketError::Bind { path: path.to_owned(), source };
+    let socket = UnixSocket::new_stream().map_err(failed)?;
+    socket.bind(new).map_err(failed)?;
+    // While it is still ours, and so nobody else can put another file in its place.
+    fs::set_permissions(new, Permissions::from_mode(access.mode.bits())).map_err(failed)?;
+    if let Some(uid) = access.owner {
+        let kept = |source| SocketError::Owner { path: path.to_owned(), uid, source };
+        lchown(new, Some(uid), None).map_err(kept)?;
     }
-}
-
-/// Whoever may rename in the directory may put a socket of their own in the place of ours and collect tokens.
-fn refuse_if_others_may_replace(parent: &Path, mode: u32) -> Result<(), SocketError> {
-    let (shared, sticky) = (mode & 0o022 != 0, mode & 0o1000 != 0);
-    if shared && !sticky { Err(SocketError::SharedDirectory { path: parent.to_owned() }) } else { Ok(()) }
+    // Nobody can connect before.
+    let listener = socket.listen(BACKLOG).map_err(failed)?;
+    fs::rename(new, path).map_err(failed)?;
+    Ok(listener)
 }
 
 /// Leaves only what may be replaced: nothing, or a socket that nobody listens on. Never waits: a listener whose
@@ -85,14 +87,6 @@ async fn remove_dead(new: &Path) -> Result<(), SocketError> {
         }
         _ => Ok(()),
     }
-}
-
-/// Nobody can connect before `listen`, so the mode is right from the first connection on.
-fn listen(path: &Path, mode: Mode) -> io::Result<UnixListener> {
-    let socket = UnixSocket::new_stream()?;
-    socket.bind(path)?;
-    fs::set_permissions(path, Permissions::from_mode(mode.bits()))?;
-    socket.listen(BACKLOG)
 }
 
 /// In the same directory, so that the rename replaces at once.
@@ -130,10 +124,22 @@ pub(crate) enum SocketError {
         source: io::Error,
     },
     /// Others could put their own socket in its place.
-    #[error("group or others may write in {}, and so put a socket of their own there; `chmod go-w` it, and let pods mount it with `readOnly: true`", path.display())]
+    #[error("group or others may write in {} (mode {mode:04o}), and so put a socket of their own in the place of the agent's, or a folder in the place of the socket's; `chmod go-w` it or `chmod +t` it (a Kubernetes emptyDir: in an init container that runs as root), and let pods mount it with `readOnly: true`; or set another `path` of `[[socket]]`", path.display())]
     SharedDirectory {
-        /// The directory.
+        /// The directory: the socket's, or one above it.
         path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// It is for another user alone, and stays ours.
+    #[error("cannot give {} to uid {uid}, the only one of `allowed_uids` that its `mode` lets in; run the agent as root (with CAP_CHOWN) or as uid {uid}", path.display())]
+    Owner {
+        /// The socket.
+        path: PathBuf,
+        /// Whom it is for.
+        uid: u32,
+        /// What the system said.
+        source: io::Error,
     },
     /// Another step failed.
     #[error("cannot listen on {}; its directory must be writable for the agent's user", path.display())]
@@ -147,118 +153,8 @@ pub(crate) enum SocketError {
 
 /// `sun_path` of Linux has 108 bytes, the last of which is zero.
 const MAX_PATH_BYTES: usize = 107;
-const DIRECTORY_MODE: u32 = 0o755;
 /// What Linux allows by default (`net.core.somaxconn`): all proxies of a node return at once after a restart.
 const BACKLOG: u32 = 4096;
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::symlink;
-
-    use tempfile::TempDir;
-
-    use super::*;
-
-    const MODE: Mode = Mode::of(0o640);
-
-    fn folder() -> (TempDir, PathBuf) {
-        let folder = TempDir::new().unwrap();
-        let path = folder.path().join("agent.sock");
-        (folder, path)
-    }
-
-    fn mode_of(path: &Path) -> u32 {
-        fs::metadata(path).unwrap().permissions().mode() & 0o777
-    }
-
-    #[tokio::test]
-    async fn a_socket_has_its_mode_and_its_directory_lets_proxies_in() {
-        let (folder, _) = folder();
-        let path = folder.path().join("run/signet/agent.sock");
-        let _listener = bind(&path, MODE).await.unwrap();
-        assert_eq!(mode_of(&path), 0o640);
-        assert_eq!(mode_of(path.parent().unwrap()), 0o755);
-        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "nothing is left beside it");
-        UnixStream::connect(&path).await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_directory_in_which_others_may_write_is_refused_unless_it_is_sticky() {
-        for (mode, good) in [(0o755, true), (0o775, false), (0o757, false), (0o1777, true)] {
-            let (folder, path) = folder();
-            fs::set_permissions(folder.path(), Permissions::from_mode(mode)).unwrap();
-            let bound = bind(&path, MODE).await;
-            assert_eq!(bound.is_ok(), good, "{mode:o}: {bound:?}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_socket_that_nobody_serves_is_replaced() {
-        let (_folder, path) = folder();
-        drop(bind(&path, MODE).await.unwrap());
-        assert!(UnixStream::connect(&path).await.is_err());
-        let listener = bind(&path, MODE).await.unwrap();
-        UnixStream::connect(&path).await.unwrap();
-        listener.accept().await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_socket_that_somebody_serves_is_left_to_them() {
-        let (_folder, path) = folder();
-        let first = bind(&path, MODE).await.unwrap();
-        assert!(matches!(bind(&path, MODE).await, Err(SocketError::InUse { .. })));
-        UnixStream::connect(&path).await.unwrap();
-        first.accept().await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_socket_whose_listener_accepts_nothing_is_in_use_and_is_not_waited_for() {
-        let (_folder, path) = folder();
-        let socket = UnixSocket::new_stream().unwrap();
-        socket.bind(&path).unwrap();
-        let _deaf = socket.listen(0).unwrap();
-        let mut waiting = Vec::new();
-        while let Ok(connection) = UnixStream::connect(&path).await {
-            waiting.push(connection);
-        }
-        assert!(matches!(bind(&path, MODE).await, Err(SocketError::InUse { .. })));
-    }
-
-    #[tokio::test]
-    async fn what_is_not_a_socket_is_left_alone() {
-        let (folder, path) = folder();
-        let precious = folder.path().join("precious");
-        fs::write(&precious, "precious").unwrap();
-        type Obstacle = fn(&Path, &Path);
-        let make: [(&str, Obstacle); 3] = [
-            ("a file", |path, _| fs::write(path, "precious").unwrap()),
-            ("a directory", |path, _| fs::create_dir(path).unwrap()),
-            ("a symbolic link", |path, precious| symlink(precious, path).unwrap()),
-        ];
-        for (name, make) in make {
-            make(&path, &precious);
-            assert!(matches!(bind(&path, MODE).await, Err(SocketError::NotASocket { .. })), "{name}");
-            assert!(fs::symlink_metadata(&path).is_ok(), "{name} is still there");
-            fs::remove_file(&path).or_else(|_| fs::remove_dir(&path)).unwrap();
-        }
-        assert_eq!(fs::read_to_string(&precious).unwrap(), "precious");
-    }
-
-    #[tokio::test]
-    async fn what_a_dead_process_left_half_made_is_replaced() {
-        let (_folder, path) = folder();
-        drop(listen(&beside(&path), MODE).unwrap());
-        bind(&path, MODE).await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_path_that_no_proxy_could_connect_to_is_refused() {
-        let (folder, _) = folder();
-        let of_bytes =
-            |bytes: usize| folder.path().join("a".repeat(bytes - folder.path().as_os_str().len() - 1));
-        let _listener = bind(&of_bytes(MAX_PATH_BYTES), MODE).await.unwrap();
-        UnixStream::connect(of_bytes(MAX_PATH_BYTES)).await.unwrap();
-        let refused = bind(&of_bytes(MAX_PATH_BYTES + 1), MODE).await;
-        assert!(matches!(refused, Err(SocketError::LongPath { .. })), "{refused:?}");
-    }
-}
+mod tests;

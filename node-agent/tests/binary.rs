@@ -1,12 +1,32 @@
-//! The binary as an operator runs it: checking a configuration.
+//! The binary as an operator runs it: checking a configuration, and under whatever umask there is.
 
 #![cfg(test)]
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt,
     path::Path,
-    process::{Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
 };
+
+/// Far more than a start takes.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A process that ends with the test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+fn mode_of(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
 
 fn check(directory: &Path, file: &str) -> (bool, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_signet-node-agent"));
@@ -39,5 +59,37 @@ fn check_reports_every_fault_and_starts_nothing() {
         assert!(!good, "{name}");
         assert!(parts.iter().all(|part| told.contains(part)), "{name}: {told}");
         assert!(!directory.path().join("run").exists(), "{name}: a check makes nothing");
+    }
+}
+
+#[test]
+fn the_umask_takes_nothing_from_the_socket_and_its_directories_and_gives_nothing() {
+    for umask in ["0777", "0000"] {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("run/signet/agent.sock");
+        let (anchors, path) = (directory.path().join("none.pem"), socket.display());
+        let text = format!(
+            "[ca]\naddress = '127.0.0.1:1'\nanchors = {anchors:?}\n[operations]\nlisten = '127.0.0.1:0'\n\
+             [[socket]]\npath = '{path}'\nmode = '0660'"
+        );
+        let file = directory.path().join("agent.toml");
+        fs::write(&file, text).unwrap();
+        let start = format!("umask {umask}; exec \"$0\" --config \"$1\"");
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", &start, env!("CARGO_BIN_EXE_signet-node-agent")]).arg(&file);
+        let _agent = Running(
+            command.stdin(Stdio::null()).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap(),
+        );
+
+        let end = Instant::now() + PATIENCE;
+        while !socket.exists() {
+            assert!(Instant::now() < end, "umask {umask}: no socket");
+            sleep(Duration::from_millis(10));
+        }
+
+        assert_eq!(mode_of(&socket), 0o660, "umask {umask}");
+        for made in ["run", "run/signet"] {
+            assert_eq!(mode_of(&directory.path().join(made)), 0o755, "umask {umask}: {made}");
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, path::PathBuf};
 
 use signet_runtime::config::{Mode, Section, Setting, one_of};
 
-use crate::workload::token::IdentitySource;
+use crate::{socket::Access, workload::token::IdentitySource};
 
 /// One socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,7 +14,9 @@ pub struct SocketConfig {
     /// `mode`: who may connect. Default `"0666"` for `stream-token`, where the token is what counts and the
     /// proxies' users are unknown; `"0600"` for `token-file`.
     pub mode: Mode,
-    /// `allowed_uids`: users whose processes may connect. Empty, the default: all that the mode lets in.
+    /// `allowed_uids`: users whose processes may connect, as the kernel tells (`SO_PEERCRED`). Empty, the default:
+    /// all that the mode lets in. With a mode that lets in its owner alone, the socket belongs to the one of them
+    /// that is not root: an agent that runs as root serves a proxy of uid 1337 so.
     pub allowed_uids: BTreeSet<u32>,
     /// `identity`: `stream-token` (default), or `token-file` with `token_file`.
     pub identity: IdentitySource,
@@ -59,6 +61,17 @@ impl SocketConfig {
         self.allowed_uids.is_empty() || self.allowed_uids.contains(&uid)
     }
 
+    /// Who may connect as far as the file system is concerned.
+    pub(crate) fn access(&self) -> Access {
+        let owner = self.users().next().filter(|_| self.mode.is_private());
+        Access { mode: self.mode, owner }
+    }
+
+    /// Those of `allowed_uids` that do not pass anyway, as root does.
+    fn users(&self) -> impl Iterator<Item = u32> {
+        self.allowed_uids.iter().copied().filter(|uid| *uid != 0)
+    }
+
     fn read(section: &Section<'_>) -> Option<Self> {
         let path = section.optional("path", PathBuf::from(DEFAULT_PATH));
         let allowed_uids = section.list("allowed_uids").into_iter().collect();
@@ -75,6 +88,9 @@ impl SocketConfig {
         let socket =
             Self { path, mode: section.optional("mode", default_mode), allowed_uids, identity: identity? };
         socket.refuse_to_give_identity_to_everybody(section);
+        if socket.mode.is_private() && socket.users().count() > 1 {
+            section.fault("allowed_uids", "names several users where `mode` lets in one, its owner (want one uid, and a `[[socket]]` for each)");
+        }
         Some(socket)
     }
 

@@ -142,6 +142,24 @@ fn a_token_file_gives_its_identity_to_nobody_unnamed() {
 }
 
 #[test]
+fn a_socket_that_lets_in_its_owner_alone_belongs_to_the_one_user_who_may_connect() {
+    let file = "identity = 'token-file'\ntoken_file = '/t'\n";
+    for (name, keys, owner) in [
+        ("a proxy's", format!("{file}allowed_uids = [1337]"), Some(1337)),
+        ("a proxy's, root looks as well", format!("{file}allowed_uids = [1337, 0]"), Some(1337)),
+        ("root's", format!("{file}allowed_uids = [0]"), None),
+        ("by stream's tokens", "mode = '0600'\nallowed_uids = [1337]".to_owned(), Some(1337)),
+        ("the agent's own", "mode = '0600'".to_owned(), None),
+        ("open to all", "allowed_uids = [1337, 1338]".to_owned(), None),
+    ] {
+        let config = read(&format!("[[socket]]\n{keys}")).unwrap();
+        assert_eq!(config.sockets[0].access().owner, owner, "{name}");
+    }
+    let told = told(&format!("[[socket]]\n{file}allowed_uids = [1337, 1338]"));
+    assert!(told.contains("socket[0].allowed_uids: names several users"), "{told}");
+}
+
+#[test]
 fn a_socket_has_one_source_and_a_path_of_its_own() {
     let both = told("[[socket]]\ntoken_file = '/t'");
     assert!(both.contains("socket[0].token_file: is used with"), "{both}");
