@@ -45,6 +45,8 @@ pub enum TokenPath {
     Volume,
     /// The first token, for ever.
     StaticHeader,
+    /// Read from the workload's volume by the agent; the proxy shows none.
+    Agent,
 }
 
 /// A running mesh. Nothing of it is left when it is dropped.
@@ -97,10 +99,12 @@ impl Mesh {
         let issuer = Arc::new(TokenIssuer::new(&stage)?);
         let workloads = Workloads::new(&stage, &issuer, plan)?;
         let mut ca = Ca::start(&stage, programs, &CaSettings::new(plan.leaf_lifetime, &issuer))?;
-        let mut agent = NodeAgent::start(&stage, programs, &ca.endpoint()?)?;
+        let token_file = workloads.frontend.token_file();
+        let mut agent = NodeAgent::start(&stage, programs, &ca.endpoint()?, Some(&token_file))?;
         let application = Application::start().await?;
         let doors = Doors::choose(&stage)?;
-        let wiring = Wiring { plan, doors, workloads: &workloads, socket: agent.socket().to_owned() };
+        let (socket, private_socket) = (agent.socket().to_owned(), agent.private_socket().to_owned());
+        let wiring = Wiring { plan, doors, workloads: &workloads, socket, private_socket };
         let mut server = Envoy::serve(&stage, programs, "server", &wiring.server(application.port()))?;
         ca.daemon().ready(START).await?;
         agent.daemon().ready(START).await?;
@@ -141,6 +145,7 @@ struct Wiring<'a> {
     doors: Doors,
     workloads: &'a Workloads,
     socket: PathBuf,
+    private_socket: PathBuf,
 }
 
 impl Wiring<'_> {
@@ -158,6 +163,7 @@ impl Wiring<'_> {
         let token = match self.plan.frontend_token {
             TokenPath::Volume => from_volume(frontend),
             TokenPath::StaticHeader => TokenDelivery::StaticHeader(frontend.mint_token()?),
+            TokenPath::Agent => TokenDelivery::ByAgent,
         };
         Ok(ClientSidecar {
             routes: vec![
@@ -178,9 +184,13 @@ impl Wiring<'_> {
     }
 
     fn secrets(&self, workload: &Workload, token: TokenDelivery) -> SecretSource {
+        let socket = match token {
+            TokenDelivery::ByAgent => &self.private_socket,
+            TokenDelivery::Injected(_) | TokenDelivery::StaticHeader(_) => &self.socket,
+        };
         SecretSource {
             cluster: agent_cluster(workload.name()),
-            socket: self.socket.clone(),
+            socket: socket.clone(),
             token,
             variant: self.plan.variant,
         }

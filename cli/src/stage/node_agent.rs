@@ -1,8 +1,9 @@
-//! A real `signet-node-agent` with one socket.
+//! A real `signet-node-agent`: one socket for all, and maybe one for a workload whose token it reads.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use rustix::process::geteuid;
 use serde_json::json;
 use signet_client::CaEndpoint;
 
@@ -14,17 +15,34 @@ use super::{Program, Programs, Stage};
 pub struct NodeAgent {
     daemon: Daemon,
     socket: PathBuf,
+    private_socket: PathBuf,
 }
 
 impl NodeAgent {
-    /// Starts it before that CA; a workload's identity comes from the token of its stream.
-    pub fn start(stage: &Stage, programs: &Programs, ca: &CaEndpoint) -> Result<Self> {
+    /// Starts it before that CA. A workload's identity comes from the token of its stream; that of whoever asks on
+    /// the private socket, as this user, from `token_file`. Without one there is no such socket.
+    pub fn start(
+        stage: &Stage,
+        programs: &Programs,
+        ca: &CaEndpoint,
+        token_file: Option<&Path>,
+    ) -> Result<Self> {
         let operations = stage.free_port()?;
-        let socket = stage.directory().join("agent").join("agent.sock");
+        let directory = stage.directory().join("agent");
+        let (socket, private_socket) = (directory.join("agent.sock"), directory.join("private.sock"));
+        let mut sockets = vec![json!({"path": socket, "identity": "stream-token"})];
+        sockets.extend(token_file.map(|token_file| {
+            json!({
+                "path": private_socket,
+                "identity": "token-file",
+                "token_file": token_file,
+                "allowed_uids": [geteuid().as_raw()],
+            })
+        }));
         let configuration = json!({
             "ca": {"address": ca.address, "server_name": ca.server_name, "anchors": ca.anchors},
             "identity": {"trust_domain": ca.trust_domain.as_str()},
-            "socket": [{"path": socket, "identity": "stream-token"}],
+            "socket": sockets,
             "operations": {"listen": format!("127.0.0.1:{operations}")},
             "telemetry": {"log_format": "text"},
         });
@@ -32,7 +50,7 @@ impl NodeAgent {
         let program = Program::new("signet-node-agent", programs.node_agent()?)
             .argument("--config")
             .argument(configuration.display().to_string());
-        Ok(Self { daemon: Daemon::start(stage, program, operations)?, socket })
+        Ok(Self { daemon: Daemon::start(stage, program, operations)?, socket, private_socket })
     }
 
     /// The process: to end it, to start it again, to ask it for metrics.
@@ -45,8 +63,13 @@ impl NodeAgent {
         self.daemon.operations()
     }
 
-    /// Where it serves SDS.
+    /// Where it serves SDS to whoever shows a token.
     pub fn socket(&self) -> &Path {
         &self.socket
+    }
+
+    /// Where it serves SDS to the one workload whose token it reads.
+    pub fn private_socket(&self) -> &Path {
+        &self.private_socket
     }
 }

@@ -99,6 +99,11 @@ impl Workload {
         &self.directory
     }
 
+    /// The file with its newest token.
+    pub fn token_file(&self) -> PathBuf {
+        self.tokens.volume.lock().unwrap_or_else(PoisonError::into_inner).token_file()
+    }
+
     /// A token of its own that is not put into the volume.
     pub fn mint_token(&self) -> Result<String> {
         self.tokens.mint()

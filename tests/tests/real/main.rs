@@ -11,3 +11,4 @@ mod old_token;
 mod outage;
 mod rotation;
 mod served;
+mod token_file;

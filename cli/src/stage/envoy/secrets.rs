@@ -24,6 +24,8 @@ pub enum TokenDelivery {
     Injected(PathBuf),
     /// This one for ever, written into the configuration.
     StaticHeader(String),
+    /// Not at all: the agent has it.
+    ByAgent,
 }
 
 /// SDS as Envoy speaks it.
@@ -53,7 +55,7 @@ impl SecretSource {
             TokenDelivery::StaticHeader(token) => {
                 vec![json!({"key": "authorization", "value": format!("Bearer {token}")})]
             }
-            TokenDelivery::Injected(_) => vec![],
+            TokenDelivery::Injected(_) | TokenDelivery::ByAgent => vec![],
         };
         let service = json!({
             "envoy_grpc": {

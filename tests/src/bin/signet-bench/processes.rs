@@ -44,7 +44,7 @@ impl Running {
         let settings = CaSettings::trusting(LEAF_LIFETIME, ISSUER, &jwks);
         let mut ca = Ca::start(&stage, &programs, &settings)?;
         ca.daemon().ready(READY).await?;
-        let mut agent = NodeAgent::start(&stage, &programs, &ca.endpoint()?)?;
+        let mut agent = NodeAgent::start(&stage, &programs, &ca.endpoint()?, None)?;
         agent.daemon().ready(READY).await?;
         tokio::time::sleep(SETTLE).await;
         let (ca_id, agent_id) = (ca.daemon().process().id(), agent.daemon().process().id());
