@@ -17,6 +17,7 @@ use signet_identity::{
     Approved, Ask, BundleVersion, CaCertificate, Caller, CertificateRequest, Clock, Csr, IssuingPolicy,
     LeafTemplate, Pod, PrivateKey, SignatureAlgorithm, SpiffeId, TrustBundle, TrustDomain, approve,
     jwt::{self, DevelopmentIssuer, Jwks, TokenRequest, TokenRules},
+    testing::TestAuthority,
 };
 use tokio::{sync::watch, time::sleep};
 use tonic::Code;
@@ -191,20 +192,25 @@ impl FakeCa {
             .map_err(|denied| CaError::Denied(refusal(Code::PermissionDenied, &denied.to_string())))
     }
 
-    fn forge(&self, forgery: Forgery, identity: &str) -> Issued {
-        let now = self.clock.now();
+    /// Wrong in the one way that is asked for, and right in every other.
+    fn forge(&self, forgery: Forgery, token: &Token, csr: Csr, identity: &str) -> Result<Issued, CaError> {
+        let (now, trust_domain) = (self.clock.now(), self.policy.trust_domain());
+        let granted = self.approve(token, csr, Some(HOUR))?;
         let leaf = match forgery {
             Forgery::WrongKey => self.state().authority.sign(&self.usurp(identity), now),
             Forgery::WrongIdentity => {
-                let other = SpiffeId::workload(self.policy.trust_domain(), "somebody", "else").unwrap();
+                let other = SpiffeId::workload(trust_domain, "somebody", "else").unwrap();
                 self.state().authority.sign(&self.usurp(other.as_str()), now)
             }
-            Forgery::Expired => self.state().authority.sign(&self.usurp(identity), now - 2 * HOUR),
-            Forgery::UnknownRoot => {
-                Authority::new(self.policy.trust_domain(), now).sign(&self.usurp(identity), now)
+            Forgery::Expired => self.state().authority.sign(&granted, now - 2 * HOUR),
+            Forgery::UnknownRoot => Authority::new(trust_domain, now).sign(&granted, now),
+            Forgery::NoIntermediate => {
+                let root = TestAuthority::new(trust_domain.as_str(), now - HOUR);
+                let chain = root.intermediate(now - HOUR).issue(&granted, now);
+                return Ok(Issued { chain: chain.into_iter().take(1).collect(), bundle: root.bundle() });
             }
         };
-        self.issued(leaf)
+        Ok(self.issued(leaf))
     }
 
     /// Permission for a key that nobody asked for, by a token of the CA's own making.
@@ -249,7 +255,7 @@ impl CaClient for FakeCa {
                 }))
             }
             Answer::Fail(error) => Err(error),
-            Answer::Forge(forgery) => Ok(self.forge(forgery, &call.identity)),
+            Answer::Forge(forgery) => self.forge(forgery, token, csr, &call.identity),
         }
     }
 

@@ -8,8 +8,10 @@ use std::{
     path::Path,
     process::{Child, Command, Output, Stdio},
     thread::sleep,
-    time::{Duration, Instant},
+    time::Duration,
 };
+
+use tokio::time::Instant;
 
 /// Far more than a start takes.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -30,6 +30,14 @@ pub enum Forgery {
     Expired,
     /// Signed by an authority that is not in the bundle.
     UnknownRoot,
+    /// Signed by an intermediate that was not sent, under a root that was.
+    NoIntermediate,
+}
+
+impl Forgery {
+    /// Every one there is.
+    pub const ALL: [Self; 5] =
+        [Self::WrongKey, Self::WrongIdentity, Self::Expired, Self::UnknownRoot, Self::NoIntermediate];
 }
 
 /// A call as it arrived, also when it was refused.

@@ -2,10 +2,12 @@
 
 use std::{path::Path, time::Duration};
 
+use metrics_exporter_prometheus::PrometheusBuilder;
 use signet_client::{
     Reachability,
     testing::{Answer, FakeCa, Forgery},
 };
+use signet_runtime::testing::CapturedLog;
 use tonic::Code;
 
 use super::MINUTE;
@@ -16,16 +18,51 @@ use crate::{
 };
 
 #[tokio::test(start_paused = true)]
-async fn whatever_the_ca_answers_the_old_svid_serves_to_its_end() {
-    for (name, answer, says) in [
-        ("a wrong key", Answer::Forge(Forgery::WrongKey), "does not verify"),
-        ("a wrong SAN", Answer::Forge(Forgery::WrongIdentity), "does not verify"),
-        ("expired", Answer::Forge(Forgery::Expired), "does not verify"),
-        ("an unknown root", Answer::Forge(Forgery::UnknownRoot), "does not verify"),
-        ("silence", Answer::Hang, "did not answer within"),
-        ("UNAVAILABLE", Answer::Fail(FakeCa::unavailable()), "asked again by itself"),
-        ("RESOURCE_EXHAUSTED", Answer::Fail(FakeCa::overloaded(MINUTE)), "asked again by itself"),
+async fn whatever_the_ca_answers_the_old_svid_serves_to_its_end_and_proxy_log_and_metric_say_what_is_wrong() {
+    let useless = "does not verify and is not served; tell the operator of the CA";
+    for (name, answer, outcome, says, why) in [
+        ("a wrong key", Answer::Forge(Forgery::WrongKey), "bad_answer", useless, "for another key"),
+        (
+            "a wrong SAN",
+            Answer::Forge(Forgery::WrongIdentity),
+            "bad_answer",
+            useless,
+            "the certificate is for \"spiffe://td.test/ns/somebody/sa/else\"",
+        ),
+        ("expired", Answer::Forge(Forgery::Expired), "bad_answer", useless, "has expired"),
+        (
+            "no intermediate",
+            Answer::Forge(Forgery::NoIntermediate),
+            "bad_answer",
+            useless,
+            "does not lead to",
+        ),
+        ("an unknown root", Answer::Forge(Forgery::UnknownRoot), "bad_answer", useless, "does not lead to"),
+        ("silence", Answer::Hang, "unavailable", "asked again by itself", "did not answer within"),
+        (
+            "UNAVAILABLE",
+            Answer::Fail(FakeCa::unavailable()),
+            "unavailable",
+            "asked again by itself",
+            "the signer is away",
+        ),
+        (
+            "RESOURCE_EXHAUSTED",
+            Answer::Fail(FakeCa::overloaded(MINUTE)),
+            "overloaded",
+            "asked again by itself",
+            "too many requests",
+        ),
+        (
+            "UNAUTHENTICATED",
+            Answer::Fail(FakeCa::refused_token()),
+            "refused",
+            "needs a fresh token",
+            "keys were rotated",
+        ),
     ] {
+        let (log, recorder) = (CapturedLog::begin(), PrometheusBuilder::new().build_recorder());
+        let _counting = metrics::set_default_local_recorder(&recorder);
         let world = World::new();
         let token = world.token("web", 24 * HOUR);
         let lease = world.lease(&token).unwrap();
@@ -35,7 +72,14 @@ async fn whatever_the_ca_answers_the_old_svid_serves_to_its_end() {
         world.pass(HOUR.mul_f64(0.8)).await;
         assert_eq!(served(&lease), first, "{name}");
         let told = lease.now().trouble.unwrap().why().status();
-        assert!(told.message().contains(says), "{name}: {told}");
+        assert!(told.message().contains(says) && told.message().contains(why), "{name}: {told}");
+        let (lines, counted) = (log.text(), recorder.handle().render());
+        let tells = |line: &str| line.contains("WARN") && line.contains(says) && line.contains(why);
+        assert!(lines.lines().any(tells), "{name}: {lines}");
+        assert!(
+            counted.contains(&format!("signet_agent_renewals_total{{outcome=\"{outcome}\"}}")),
+            "{name}: {counted}"
+        );
         world.pass(HOUR.mul_f64(0.22)).await;
         assert_eq!(served(&lease), None, "{name}: it is over and is not served");
         world.ca.always(Answer::Honest);
@@ -46,7 +90,7 @@ async fn whatever_the_ca_answers_the_old_svid_serves_to_its_end() {
 
 #[tokio::test(start_paused = true)]
 async fn what_does_not_verify_is_never_served_to_a_new_workload() {
-    for forgery in [Forgery::WrongKey, Forgery::WrongIdentity, Forgery::Expired, Forgery::UnknownRoot] {
+    for forgery in Forgery::ALL {
         let world = World::new();
         world.ca.always(Answer::Forge(forgery));
         let lease = world.lease(&world.token("web", HOUR)).unwrap();
