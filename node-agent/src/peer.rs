@@ -13,7 +13,7 @@ use std::{
 use signet_runtime::peer::UnixCredentials;
 
 /// Names whoever a peer's connections, streams, calls and attempts are counted for: its pod, else its cgroup,
-/// else its connection alone.
+/// else its user, and its connection alone where processes cannot be seen at all.
 ///
 /// Never taken from what the peer says. It is read once, when a connection is accepted: by then its pid may be
 /// another's, which costs fairness for a moment and no secret.
@@ -24,15 +24,21 @@ impl PeerKey {
     /// Whom a new connection of that process is counted for.
     ///
     /// All whose process is gone already are counted as one: whoever lets a child connect, pass the socket on
-    /// and die would get a budget for each child.
+    /// and die would get a budget for each child. In the root cgroup there are processes of the node alone, which
+    /// their users tell apart.
     pub(crate) fn of(unix: &UnixCredentials) -> Self {
         let seen = unix.pid().map_or(Seen::Hidden, |pid| Seen::of(Path::new("/proc"), pid));
-        let budget = match &seen {
-            Seen::Cgroups(text) => budget(text),
-            Seen::Vanished => Some("vanished"),
-            Seen::Hidden => None,
-        };
-        Self(budget.map_or_else(connection, Arc::from))
+        Self::of_seen(&seen, unix.uid())
+    }
+
+    fn of_seen(seen: &Seen, uid: u32) -> Self {
+        Self(match seen {
+            Seen::Cgroups(text) => {
+                budget(text).map_or_else(|| format!("uid {uid} in the root cgroup").into(), Arc::from)
+            }
+            Seen::Vanished => "vanished".into(),
+            Seen::Hidden => connection(),
+        })
     }
 }
 
@@ -47,7 +53,7 @@ fn connection() -> Arc<str> {
 enum Seen {
     /// `/proc/<pid>/cgroup`.
     Cgroups(String),
-    /// It has ended.
+    /// It has ended, and maybe is a zombie still.
     Vanished,
     /// It is not ours to see.
     Hidden,
@@ -55,7 +61,10 @@ enum Seen {
 
 impl Seen {
     fn of(proc: &Path, pid: i32) -> Self {
-        match fs::read_to_string(proc.join(pid.to_string()).join("cgroup")) {
+        let process = proc.join(pid.to_string());
+        match fs::read_to_string(process.join("cgroup")) {
+            // A zombie has left its cgroups for the root where these are of version 1.
+            Ok(text) if budget(&text).is_none() && has_ended(&process) => Self::Vanished,
             Ok(text) => Self::Cgroups(text),
             Err(error) if error.kind() == ErrorKind::PermissionDenied => Self::Hidden,
             // `hidepid=2` (proc(5)) hides others' processes as if they were not there, the first one too.
@@ -63,6 +72,12 @@ impl Seen {
             Err(_) => Self::Vanished,
         }
     }
+}
+
+/// By the state in `stat` (proc(5)), which stands behind the name in its parentheses.
+fn has_ended(process: &Path) -> bool {
+    let stat = fs::read_to_string(process.join("stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_none_or(|(_, state)| state.starts_with(['Z', 'X']))
 }
 
 /// The pod's cgroup, or the process's own when it is in no pod (cgroups(7): `hierarchy:controllers:path`).
@@ -156,6 +171,24 @@ mod tests {
     fn peers_that_have_vanished_share_one_budget() {
         let [one, other] = [i32::MAX, i32::MAX - 1].map(|pid| UnixCredentials::new(Some(pid), 1337, 1337));
         assert_eq!(PeerKey::of(&one), PeerKey::of(&other));
+    }
+
+    #[test]
+    fn peers_of_the_root_cgroup_are_counted_by_user_and_its_zombies_as_vanished() {
+        for (name, stat, cgroups, counted_as) in [
+            ("at work", "7 (envoy) S 1", "0::/\n", "uid 1337 in the root cgroup"),
+            ("a zombie", "7 (envoy) Z 1", "4:memory:/\n0::/\n", "vanished"),
+            ("a zombie that calls itself at work", "7 (a) S 1) Z 1", "0::/\n", "vanished"),
+            ("a zombie of version 2, which stays where it was", "7 (envoy) Z 1", "0::/a\n", "/a"),
+        ] {
+            let proc = tempfile::tempdir().unwrap();
+            fs::create_dir(proc.path().join("7")).unwrap();
+            fs::write(proc.path().join("7/cgroup"), cgroups).unwrap();
+            fs::write(proc.path().join("7/stat"), stat).unwrap();
+            let keys = [0, 1].map(|_| PeerKey::of_seen(&Seen::of(proc.path(), 7), 1337));
+            assert_eq!(keys[0], PeerKey(counted_as.into()), "{name}");
+            assert_eq!(keys[0], keys[1], "{name}: one budget, however often it connects");
+        }
     }
 
     #[test]

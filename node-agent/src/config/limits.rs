@@ -7,8 +7,8 @@ use crate::StreamLimits;
 /// Every bound, with defaults for a node of some hundred pods.
 #[derive(Debug, Clone)]
 pub struct LimitsConfig {
-    /// `streams`: open at once on this node, and SVIDs held. `streams_per_peer`: of one pod (of one connection,
-    /// where pods can't be told apart). Defaults 4,096 and 256. `connections_per_peer`: likewise. Default 32.
+    /// `streams`: open at once on this node, and SVIDs held. `streams_per_peer`: of one pod (of one user in
+    /// the root cgroup; of one connection, where pods can't be told apart). Defaults 4,096 and 256. `connections_per_peer`: likewise. Default 32.
     pub streams: StreamLimits,
     /// `max_connections`: of the process, on all sockets together. Default 4,096. One pod cannot take them all, for
     /// `connections_per_peer` counts on all sockets as well.

@@ -30,7 +30,7 @@ struct Shared {
 pub struct StreamLimits {
     /// By all peers together.
     pub node: usize,
-    /// By one peer: a cgroup, or a connection where the cgroup cannot be read.
+    /// By one peer: a pod or cgroup, a user of the root cgroup, or a connection where processes cannot be seen.
     pub peer: usize,
     /// Connections of one peer, on all sockets.
     pub connections_per_peer: usize,
