@@ -17,7 +17,8 @@ const SVIDS: &str = "signet_agent_svids";
 const FIRST_EXPIRY: &str = "signet_agent_svid_first_expiry_timestamp_seconds";
 const CA_REACHABLE: &str = "signet_agent_ca_reachable";
 
-/// Says what each metric means. To be called once, after the recorder is installed.
+/// Says what each metric means, and shows the gauges as they are at the start: one that appears late cannot be
+/// alerted on. To be called once, after the recorder is installed.
 pub fn describe() {
     describe_gauge!(STREAMS, Unit::Count, "SDS streams that are open");
     describe_counter!(PUSHES, Unit::Count, "Responses sent to proxies, by kind of secret");
@@ -38,6 +39,9 @@ pub fn describe() {
         "When the first of the held SVIDs ends; 0 when none is held"
     );
     describe_gauge!(CA_REACHABLE, Unit::Count, "1 while the CA answers, else 0");
+    gauge!(STREAMS).set(0.0);
+    svids(std::iter::empty());
+    ca(Reachability::Unknown);
 }
 
 /// An attempt at an SVID ended so.
@@ -109,4 +113,21 @@ pub(crate) fn refused_request(code: tonic::Code) {
 /// A stream was refused, or closed with nothing to show for it.
 pub(crate) fn refused_stream(reason: &'static str) {
     counter!(REFUSED_STREAMS, "reason" => reason).increment(1);
+}
+
+#[cfg(test)]
+mod tests {
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    use super::*;
+
+    #[test]
+    fn every_gauge_is_there_before_the_first_svid() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        metrics::with_local_recorder(&recorder, describe);
+        let shown = recorder.handle().render();
+        for gauge in [STREAMS, SVIDS, FIRST_EXPIRY, CA_REACHABLE] {
+            assert!(shown.lines().any(|line| line == format!("{gauge} 0")), "{gauge}: {shown}");
+        }
+    }
 }
