@@ -208,6 +208,9 @@ impl Refresher {
                 tracing::info!(issuer = %self.issuer, generation = self.shared.generation(), "issuer keys changed");
             }
             Ok(()) => {}
+            Err(error) if before == 0 => {
+                tracing::warn!(issuer = %self.issuer, error = %chain(&error), "issuer keys could not be loaded, and there are none; its tokens cannot be checked");
+            }
             Err(error) => {
                 tracing::warn!(issuer = %self.issuer, error = %chain(&error), "issuer keys could not be loaded; the last good ones stay");
             }

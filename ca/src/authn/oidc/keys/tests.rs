@@ -1,15 +1,12 @@
 //! How keys stay fresh, and how they survive a source that fails.
 
 use std::{
-    sync::{
-        Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
 use signet_identity::{ManualClock, jwt::DevelopmentIssuer};
-use tracing_subscriber::fmt::MakeWriter;
+use signet_runtime::testing::CapturedLog;
 
 use super::*;
 use crate::{
@@ -84,43 +81,33 @@ async fn each_key_that_is_skipped_is_logged_with_its_reason_when_keys_change() {
     let file = KeyFile::of(&issuer());
     file.swap(&set.to_string());
     let (mut refresher, _keys) = refresher(Source::File(file.path()), DevelopmentKeys::Accepted);
-    let (log, lines) = log();
-    let _logging = tracing::dispatcher::set_default(&log);
+    let log = CapturedLog::begin();
 
     refresher.load().await.unwrap();
     refresher.load().await.unwrap();
 
-    let lines = String::from_utf8(lines.lock().unwrap().clone()).unwrap();
+    let lines = log.text();
     assert_eq!(skipped.len(), 1);
     assert_eq!(lines.matches("cannot be used").count(), 1, "{lines}");
     assert!(lines.contains(&skipped[0]), "{lines}");
 }
 
-/// A log in memory.
-fn log() -> (tracing::Dispatch, Arc<Mutex<Vec<u8>>>) {
-    let lines = Arc::<Mutex<Vec<u8>>>::default();
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(Lines(Arc::clone(&lines)));
-    (subscriber.finish().into(), lines)
-}
+#[tokio::test]
+async fn a_load_that_fails_says_whether_there_are_keys_to_go_on_with() {
+    let file = KeyFile::of(&issuer());
+    let good = issuer().jwks_json();
+    let (mut refresher, _keys) = refresher(Source::File(file.path()), DevelopmentKeys::Accepted);
+    let log = CapturedLog::begin();
+    for (document, says) in
+        [("{", "and there are none"), (&*good, "changed"), ("{", "the last good ones stay")]
+    {
+        file.swap(document);
+        let before = log.text().len();
 
-#[derive(Clone)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
+        refresher.load_and_tell().await;
 
-impl std::io::Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Lines {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
+        let lines = log.text().split_off(before);
+        assert!(lines.contains(says), "{document}: {lines}");
     }
 }
 
