@@ -10,13 +10,25 @@ use std::{
 use reqwest::{Client, StatusCode, Url, redirect::Policy};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, pem::PemObject};
+use signet_identity::jwt::MAX_JWKS_BYTES;
 use signet_runtime::tls;
 
 /// From dialling to the last byte.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Largest document that is read. Real ones have 1 to 10 kB.
-const MAX_DOCUMENT_BYTES: usize = 1 << 20;
+/// Largest document that is read, whatever it is: discovery documents and authority files are no larger.
+const MAX_DOCUMENT_BYTES: usize = MAX_JWKS_BYTES;
+
+/// What a fetcher keeps from one fetch to the next: making it takes the authorities of the operating system.
+#[derive(Debug, Default)]
+pub(super) struct HttpClient(Option<Made>);
+
+/// A client, and the content of the `ca_file` that it trusts.
+#[derive(Debug)]
+struct Made {
+    anchors: Option<String>,
+    client: Client,
+}
 
 /// How a fetch trusts the server and shows who is asking.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -82,13 +94,13 @@ pub enum FetchError {
 
 impl Fetcher {
     /// The document at `url`. Redirects are not followed. Authority and token files are read anew each time,
-    /// since clusters rotate both.
-    pub(super) async fn get(&self, url: &Url) -> Result<Vec<u8>, FetchError> {
+    /// since clusters rotate both; `client` is made anew when the authorities are others.
+    pub(super) async fn get(&self, client: &mut HttpClient, url: &Url) -> Result<Vec<u8>, FetchError> {
         let failed = |source: reqwest::Error| FetchError::Request {
             url: url.to_string(),
             source: source.without_url(),
         };
-        let mut request = self.client()?.get(url.clone());
+        let mut request = client.under(self)?.get(url.clone());
         if url.scheme() == "https"
             && self.ca_file.is_some()
             && let Some(token) = self.bearer_token()?
@@ -111,7 +123,11 @@ impl Fetcher {
 
     /// What is wrong with the files that a fetch needs, each with its key of the configuration.
     pub(super) fn judge_files(&self) -> Vec<(&'static str, FetchError)> {
-        let anchors = self.anchors().err().map(|error| ("ca_file", error));
+        let anchors = self
+            .ca_file_pem()
+            .and_then(|pem| self.anchors(pem.as_deref()))
+            .err()
+            .map(|error| ("ca_file", error));
         let token = self.bearer_token().err().map(|error| ("bearer_token_file", error));
         anchors.into_iter().chain(token).collect()
     }
@@ -120,31 +136,18 @@ impl Fetcher {
         self.bearer_token_file.as_deref().map(read_text).transpose()
     }
 
-    fn client(&self) -> Result<Client, FetchError> {
-        Client::builder()
-            .tls_backend_preconfigured(self.tls()?)
-            .redirect(Policy::none())
-            .no_proxy()
-            .timeout(TIMEOUT)
-            .user_agent(concat!("signet-ca/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(FetchError::Client)
+    fn ca_file_pem(&self) -> Result<Option<String>, FetchError> {
+        self.ca_file.as_deref().map(read_text).transpose()
     }
 
-    fn tls(&self) -> Result<ClientConfig, FetchError> {
-        let builder = ClientConfig::builder_with_provider(tls::provider());
-        let builder = builder.with_safe_default_protocol_versions().map_err(FetchError::Tls)?;
-        Ok(builder.with_root_certificates(self.anchors()?).with_no_client_auth())
-    }
-
-    /// What does not parse is left out, as every operating system's store has such.
-    fn anchors(&self) -> Result<RootCertStore, FetchError> {
+    /// Those of the operating system without a `ca_file`. What does not parse is left out, as every operating
+    /// system's store has such.
+    fn anchors(&self, ca_file_pem: Option<&str>) -> Result<RootCertStore, FetchError> {
         let mut anchors = RootCertStore::empty();
-        let Some(path) = &self.ca_file else {
+        let Some((path, pem)) = self.ca_file.as_ref().zip(ca_file_pem) else {
             anchors.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
             return Ok(anchors);
         };
-        let pem = read_text(path)?;
         anchors
             .add_parsable_certificates(CertificateDer::pem_slice_iter(pem.as_bytes()).filter_map(Result::ok));
         if anchors.is_empty() {
@@ -152,6 +155,32 @@ impl Fetcher {
         }
         Ok(anchors)
     }
+}
+
+impl HttpClient {
+    /// A client that trusts what `fetcher` says now.
+    fn under(&mut self, fetcher: &Fetcher) -> Result<Client, FetchError> {
+        let anchors = fetcher.ca_file_pem()?;
+        if let Some(made) = self.0.as_ref().filter(|made| made.anchors == anchors) {
+            return Ok(made.client.clone());
+        }
+        let client = client(fetcher.anchors(anchors.as_deref())?)?;
+        self.0 = Some(Made { anchors, client: client.clone() });
+        Ok(client)
+    }
+}
+
+fn client(anchors: RootCertStore) -> Result<Client, FetchError> {
+    let tls = ClientConfig::builder_with_provider(tls::provider());
+    let tls = tls.with_safe_default_protocol_versions().map_err(FetchError::Tls)?;
+    Client::builder()
+        .tls_backend_preconfigured(tls.with_root_certificates(anchors).with_no_client_auth())
+        .redirect(Policy::none())
+        .no_proxy()
+        .timeout(TIMEOUT)
+        .user_agent(concat!("signet-ca/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(FetchError::Client)
 }
 
 pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, FetchError> {

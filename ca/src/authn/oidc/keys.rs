@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     IssuerConfig,
+    fetch::HttpClient,
     source::{Source, SourceError},
 };
 use crate::metrics::{KeyFetch, Metrics};
@@ -71,6 +72,7 @@ pub enum KeysUnavailable {
 pub struct Refresher {
     issuer: String,
     source: Source,
+    client: HttpClient,
     development: DevelopmentKeys,
     shared: Arc<Shared>,
     asks: mpsc::Receiver<oneshot::Sender<()>>,
@@ -148,7 +150,8 @@ impl Refresher {
         let keys = Keys { shared: Arc::clone(&shared), asks: sender };
         let (issuer, source) = (config.issuer.clone(), config.source.clone());
         let (document, loaded) = (Vec::new(), metrics.issuer_keys_loaded(&issuer));
-        (Self { issuer, source, development, shared, asks, document, clock, metrics, loaded }, keys)
+        let client = HttpClient::default();
+        (Self { issuer, source, client, development, shared, asks, document, clock, metrics, loaded }, keys)
     }
 
     /// Loads now, then on demand and in the background, until `stop`.
@@ -219,7 +222,7 @@ impl Refresher {
 
     /// True when the source has other keys than before.
     async fn take_from_source(&mut self) -> Result<bool, SourceError> {
-        let document = self.source.document(&self.issuer).await?;
+        let document = self.source.document(&mut self.client, &self.issuer).await?;
         if document == self.document {
             return Ok(false);
         }

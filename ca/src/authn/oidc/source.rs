@@ -8,7 +8,7 @@ use signet_identity::jwt::{Jwks, JwksError};
 
 use super::{
     DevelopmentKeys,
-    fetch::{self, FetchError, Fetcher},
+    fetch::{self, FetchError, Fetcher, HttpClient},
 };
 
 /// Where the JWKS of one issuer is found.
@@ -102,15 +102,19 @@ pub enum SourceError {
 
 impl Source {
     /// The key set document as it is now.
-    pub(super) async fn document(&self, issuer: &str) -> Result<Vec<u8>, SourceError> {
+    pub(super) async fn document(
+        &self,
+        client: &mut HttpClient,
+        issuer: &str,
+    ) -> Result<Vec<u8>, SourceError> {
         match self {
             Self::File(path) => Ok(fetch::read_file(path)?),
-            Self::Url { url, fetcher } => Ok(fetcher.get(url).await?),
+            Self::Url { url, fetcher } => Ok(fetcher.get(client, url).await?),
             Self::Discovery { base, fetcher, transport } => {
                 let url = discovery_url(base);
-                let document = fetcher.get(&url).await?;
+                let document = fetcher.get(client, &url).await?;
                 let key_set = key_set_url(&document, &url, issuer, *transport)?;
-                Ok(fetcher.get(&key_set).await?)
+                Ok(fetcher.get(client, &key_set).await?)
             }
         }
     }

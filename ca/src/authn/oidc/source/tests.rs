@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
+use signet_identity::jwt::MAX_JWKS_BYTES;
 use signet_runtime::telemetry::chain;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 use crate::testing::{HttpServer, ISSUER, issuer, ok};
@@ -28,7 +30,7 @@ async fn discovery_leads_to_the_key_set() {
     let key_server = HttpServer::start(&issuer().jwks_json()).await;
     let server = HttpServer::start(&document(ISSUER, &key_server.base)).await;
 
-    let keys = discovery(&server).document(ISSUER).await.unwrap();
+    let keys = discovery(&server).document(&mut HttpClient::default(), ISSUER).await.unwrap();
 
     assert!(discovery(&server).keys(&keys, DevelopmentKeys::Accepted).is_ok());
     assert!(server.requests()[0].starts_with("GET /.well-known/openid-configuration HTTP/1.1\r\n"));
@@ -50,7 +52,7 @@ async fn a_discovery_document_that_cannot_be_trusted_is_refused() {
     ] {
         let server = HttpServer::start(&body).await;
 
-        let error = discovery(&server).document(ISSUER).await.unwrap_err();
+        let error = discovery(&server).document(&mut HttpClient::default(), ISSUER).await.unwrap_err();
 
         assert!(error.to_string().contains(message), "{case}: {error}");
     }
@@ -62,7 +64,6 @@ async fn an_answer_that_is_no_bounded_document_is_refused() {
     for (case, response, message) in [
         ("unauthorized", "HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n".to_owned(), "status 401"),
         ("a redirect", redirect.to_owned(), "status 302"),
-        ("too long", ok(&" ".repeat((1 << 20) + 1)), "is longer than 1048576 bytes"),
         (
             "without length, and too long",
             "HTTP/1.0 200 OK\r\n\r\n".to_owned() + &" ".repeat(2 << 20),
@@ -73,7 +74,7 @@ async fn an_answer_that_is_no_bounded_document_is_refused() {
         let server = HttpServer::start("").await;
         server.answer_with(response);
 
-        let error = url(&server).document(ISSUER).await.unwrap_err();
+        let error = url(&server).document(&mut HttpClient::default(), ISSUER).await.unwrap_err();
 
         assert!(error.to_string().contains(message), "{case}: {error}");
     }
@@ -83,7 +84,7 @@ async fn an_answer_that_is_no_bounded_document_is_refused() {
 async fn a_server_without_an_answer_is_named_once_and_with_the_remedy() {
     let source = Source::Url { url: "http://127.0.0.1:1/keys".parse().unwrap(), fetcher: Fetcher::default() };
 
-    let error = source.document(ISSUER).await.unwrap_err();
+    let error = source.document(&mut HttpClient::default(), ISSUER).await.unwrap_err();
 
     let error = chain(&error).to_string();
     assert_eq!(error.matches("127.0.0.1:1/keys").count(), 1, "{error}");
@@ -95,7 +96,10 @@ async fn a_server_that_hangs_is_given_up() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
 
-    let error = Source::Url { url, fetcher: Fetcher::default() }.document(ISSUER).await.unwrap_err();
+    let error = Source::Url { url, fetcher: Fetcher::default() }
+        .document(&mut HttpClient::default(), ISSUER)
+        .await
+        .unwrap_err();
 
     let error = chain(&error).to_string();
     assert!(error.contains("timed out"), "{error}");
@@ -112,7 +116,7 @@ async fn the_bearer_token_is_read_for_each_fetch() {
     for token in ["first", "second"] {
         std::fs::write(&token_file, format!("{token}\n")).unwrap();
 
-        fetcher.get(&server.base.parse().unwrap()).await.unwrap();
+        fetcher.get(&mut HttpClient::default(), &server.base.parse().unwrap()).await.unwrap();
 
         assert!(server.requests().last().unwrap().contains(&format!("authorization: Bearer {token}\r\n")));
     }
@@ -131,7 +135,7 @@ async fn the_bearer_token_goes_to_no_server_that_is_not_proven() {
     for (case, ca_file) in [("without TLS", Some(ca_file.path().to_owned())), ("without `ca_file`", None)] {
         let fetcher = Fetcher { ca_file, bearer_token_file: token() };
 
-        fetcher.get(&server.base.parse().unwrap()).await.unwrap();
+        fetcher.get(&mut HttpClient::default(), &server.base.parse().unwrap()).await.unwrap();
 
         assert!(!server.requests().last().unwrap().contains("authorization"), "{case}");
     }
@@ -144,13 +148,51 @@ async fn a_server_is_trusted_under_the_authority_that_is_configured_and_no_other
     let (server, own) = HttpServer::start_tls("{}").await;
     let (_, other) = HttpServer::start_tls("{}").await;
     let url = server.base.parse().unwrap();
-    for (case, pem, trusted) in [("its own", own, true), ("another", other, false)] {
+    let client = &mut HttpClient::default();
+    for (case, pem, trusted) in
+        [("its own", &own, true), ("another", &other, false), ("its own again", &own, true)]
+    {
         std::fs::write(&ca_file, pem).unwrap();
         let fetcher = Fetcher { ca_file: Some(ca_file.clone()), ..Fetcher::default() };
 
-        assert_eq!(fetcher.get(&url).await.is_ok(), trusted, "{case}");
+        assert_eq!(fetcher.get(client, &url).await.is_ok(), trusted, "{case}");
     }
-    assert!(Fetcher::default().get(&url).await.is_err(), "the operating system does not know it");
+    assert!(Fetcher::default().get(client, &url).await.is_err(), "the operating system does not know it");
+}
+
+/// A client made anew would come by a second connection, which nobody accepts.
+#[tokio::test]
+async fn one_client_fetches_again_and_again() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+    #[allow(clippy::disallowed_methods, reason = "ends with the connection")]
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut asked = [0; 4096];
+        while stream.read(&mut asked).await.is_ok_and(|length| length > 0) {
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await.unwrap();
+        }
+    });
+    let (fetcher, client) = (Fetcher::default(), &mut HttpClient::default());
+
+    for _ in 0..3 {
+        assert_eq!(fetcher.get(client, &url).await.unwrap(), b"{}");
+    }
+}
+
+#[tokio::test]
+async fn the_largest_key_set_is_fetched_and_read_and_a_byte_more_is_refused() {
+    let keys = issuer().jwks_json();
+    let padded = |bytes: usize| keys.clone() + &" ".repeat(bytes - keys.len());
+    let server = HttpServer::start(&padded(MAX_JWKS_BYTES)).await;
+    let source = url(&server);
+
+    let document = source.document(&mut HttpClient::default(), ISSUER).await.unwrap();
+
+    assert!(source.keys(&document, DevelopmentKeys::Accepted).is_ok());
+    server.answer_with(ok(&padded(MAX_JWKS_BYTES + 1)));
+    let error = source.document(&mut HttpClient::default(), ISSUER).await.unwrap_err();
+    assert!(error.to_string().contains("is longer than 1048576 bytes"), "{error}");
 }
 
 #[test]
