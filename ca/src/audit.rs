@@ -14,8 +14,11 @@
 //! itself once a second and with each new record. Outcomes whose write failed are kept and written first, so
 //! the log has no gap; a `resumed` record says how long it could not be written.
 //!
-//! The file may be rotated by renaming it: the next write sees that the path leads elsewhere and opens it
-//! anew. Metrics: `signet_ca_audit_records_total`, `signet_ca_audit_failed_records_total`,
+//! The file is rotated by renaming it: the next write sees that the path leads elsewhere and makes it anew. It is
+//! never rotated by copying and cutting, which loses what is written meanwhile. An outcome goes to the file that
+//! is current then, so an intent's may stand in the next one. A start closes what is open in the current file and
+//! touches no other: an intent that a crash left in a rotated file stays open there, and no outcome before the
+//! next `started` means the same as `abandoned`. The file is locked: a second process is refused. Metrics: `signet_ca_audit_records_total`, `signet_ca_audit_failed_records_total`,
 //! `signet_ca_audit_waiting_records`, `signet_ca_audit_commit_seconds`, `signet_ca_audit_writable` (1 or 0).
 
 mod file;
@@ -52,7 +55,7 @@ pub enum Durability {
 /// Where the audit goes.
 #[derive(Debug, Clone)]
 pub struct AuditSettings {
-    /// Appended to; made with mode 0600 if absent. Normally a file, and never one that two processes share.
+    /// Appended to; made with mode 0600 if absent. Normally a file, which no second process may open.
     pub path: PathBuf,
     /// What "written" means.
     pub durability: Durability,
@@ -100,7 +103,10 @@ pub enum AuditUnavailable {
 
 /// The log cannot be opened: the process should not start.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot open the audit log {}. Its directory must exist and be writable for this user", path.display())]
+#[error(
+    "cannot open the audit log {}. Its directory must exist and be writable for this user, and each CA needs a log \
+     of its own", path.display()
+)]
 pub struct AuditOpenError {
     path: PathBuf,
     #[source]
@@ -114,7 +120,7 @@ impl AuditLog {
     /// every record fails, and the log mends itself as described above.
     ///
     /// # Errors
-    /// The file cannot be opened or read, or no thread can be started.
+    /// The file cannot be opened or read, another process writes it, or no thread can be started.
     pub fn open(settings: AuditSettings, clock: Arc<dyn Clock>) -> Result<Self, AuditOpenError> {
         let AuditSettings { path, durability, max_waiting } = settings;
         let failed = |source| AuditOpenError { path: path.clone(), source };

@@ -1,7 +1,7 @@
-//! The file: appended to as a whole or not at all, and followed when it is rotated.
+//! The file: appended to as a whole or not at all, by one process, and followed when it is rotated.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{self, Write},
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
@@ -22,13 +22,17 @@ pub(super) struct LogFile {
 }
 
 impl LogFile {
-    /// Opens `path` for appending, and makes it (0600) if it is not there.
+    /// Opens `path` for appending, and makes it (0600) if it is not there. A file is locked for as long as it is
+    /// open: half a line that one process takes back could be another's. Pipes and devices are not.
     pub(super) fn open(path: &Path, durability: Durability) -> io::Result<Self> {
         let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
         if durability == Durability::Disk {
             File::open(directory_of(path))?.sync_all()?;
         }
         let metadata = file.metadata()?;
+        if metadata.is_file() {
+            lock(&file)?;
+        }
         let node = (metadata.dev(), metadata.ino());
         Ok(Self { path: path.to_owned(), durability, file, node, torn: false })
     }
@@ -92,6 +96,13 @@ impl LogFile {
     }
 }
 
+fn lock(file: &File) -> io::Result<()> {
+    file.try_lock().map_err(|refused| match refused {
+        TryLockError::WouldBlock => io::Error::new(io::ErrorKind::ResourceBusy, "another process writes it"),
+        TryLockError::Error(error) => error,
+    })
+}
+
 /// The parent of a bare file name is empty, and stands for the working directory.
 fn directory_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
@@ -145,6 +156,30 @@ mod tests {
 
         assert_eq!(fs::read(&old).unwrap(), b"before\n");
         assert_eq!(fs::read(&path).unwrap(), b"after\n");
+    }
+
+    #[test]
+    fn a_log_that_is_written_already_is_refused_before_and_after_a_rotation() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, old) = (directory.path().join("audit.log"), directory.path().join("audit.log.1"));
+        let open = |path: &Path| LogFile::open(path, Durability::OperatingSystem);
+        let mut log = open(&path).unwrap();
+        assert_eq!(open(&path).unwrap_err().kind(), io::ErrorKind::ResourceBusy);
+
+        fs::rename(&path, &old).unwrap();
+        log.append(b"after\n").unwrap();
+
+        assert_eq!(open(&path).unwrap_err().kind(), io::ErrorKind::ResourceBusy);
+        open(&old).unwrap();
+        drop(log);
+        open(&path).unwrap();
+    }
+
+    #[test]
+    fn a_device_has_room_for_two() {
+        let null = Path::new("/dev/null");
+        let _first = LogFile::open(null, Durability::OperatingSystem).unwrap();
+        LogFile::open(null, Durability::OperatingSystem).unwrap();
     }
 
     #[test]

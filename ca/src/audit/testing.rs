@@ -1,6 +1,6 @@
 //! A real log for tests, and the ways to break and mend what it is written to.
 
-use std::{fs, os::unix::fs::symlink, path::PathBuf, sync::Arc, time::Duration};
+use std::{fs, io, os::unix::fs::symlink, path::PathBuf, sync::Arc, thread, time::Duration};
 
 use serde_json::Value;
 use signet_identity::{Clock, ManualClock};
@@ -31,7 +31,13 @@ impl LogOnDisk {
     pub(crate) fn open_by(&self, clock: Arc<dyn Clock>) -> AuditLog {
         let settings =
             AuditSettings { path: self.path(), durability: Durability::OperatingSystem, max_waiting: 1000 };
-        AuditLog::open(settings, clock).unwrap()
+        // The thread of a log that was dropped a moment ago may have it open yet.
+        loop {
+            match AuditLog::open(settings.clone(), Arc::clone(&clock)) {
+                Err(error) if error.source.kind() == io::ErrorKind::ResourceBusy => thread::yield_now(),
+                opened => return opened.unwrap(),
+            }
+        }
     }
 
     /// Puts a device that is always full in the log's place.

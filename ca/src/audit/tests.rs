@@ -1,6 +1,6 @@
 //! The audit log against real files, devices and limits.
 
-use std::{fs, process::Command, time::Duration};
+use std::{fs, io::Write, process::Command, time::Duration};
 
 use signet_identity::ManualClock;
 
@@ -122,6 +122,39 @@ async fn what_a_crash_left_open_is_closed_at_start_and_only_once() {
     );
     assert_eq!(scene.lines()[4]["request_id"], "b");
     assert_eq!(scene.lines()[3]["bytes"], 13);
+}
+
+#[tokio::test]
+async fn an_outcome_after_a_rotation_stands_in_the_new_file_and_a_start_leaves_the_old_alone() {
+    let scene = LogOnDisk::new();
+    let rotated = scene.directory.path().join("audit.log.1");
+    let intents =
+        ["a", "b"].map(|id| format!("{{\"event\":\"signing\",\"request_id\":\"{id}\"}}\n")).concat();
+    let log = scene.open();
+    fs::File::options().append(true).open(scene.path()).unwrap().write_all(intents.as_bytes()).unwrap();
+    let before = fs::read(scene.path()).unwrap();
+    fs::rename(scene.path(), &rotated).unwrap();
+
+    log.record(&failed("a")).await.unwrap();
+    drop(log);
+    drop(scene.open());
+
+    assert_eq!(scene.events(), ["failed", "started"], "the outcome of `a`, and a start that knows of no `b`");
+    assert_eq!(fs::read(rotated).unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_second_process_is_refused_with_the_remedy() {
+    let scene = LogOnDisk::new();
+    let _log = scene.open();
+    let settings =
+        AuditSettings { path: scene.path(), durability: Durability::OperatingSystem, max_waiting: 1 };
+
+    let refused = AuditLog::open(settings, Arc::clone(&scene.clock) as _).err().unwrap();
+
+    let refused = signet_runtime::telemetry::chain(&refused).to_string();
+    assert!(refused.contains("a log of its own: another process writes it"), "{refused}");
+    assert_eq!(scene.events(), ["started"]);
 }
 
 #[test]
