@@ -37,7 +37,7 @@ use tokio_util::sync::CancellationToken;
 static METRICS: LazyLock<Metrics> = LazyLock::new(|| install_metrics().unwrap());
 
 /// Far more than any of this takes, and less than the 10 s that connections are given to end.
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(8);
 /// Long enough for an answer that is under way.
 const A_WHILE: Duration = Duration::from_millis(300);
 

@@ -167,6 +167,12 @@ mod tests {
     }
 
     #[test]
+    fn a_process_waits_longer_than_its_connections_may_take() {
+        let limits = limits("grace = '7s'").unwrap();
+        assert!(limits.grace() > limits.grace, "cut, and counted as that");
+    }
+
+    #[test]
     fn an_empty_section_gives_the_defaults() {
         assert_eq!(limits("").unwrap(), Limits::default());
     }

@@ -52,7 +52,11 @@ pub fn create_private_directory(path: &Path) -> Result<(), FileError> {
 }
 
 fn refuse(path: &Path, metadata: &Metadata) -> Result<(), FileError> {
-    let (path, owner, uid) = (path.to_owned(), metadata.uid(), uid());
+    refuse_to(uid(), path, metadata)
+}
+
+fn refuse_to(uid: u32, path: &Path, metadata: &Metadata) -> Result<(), FileError> {
+    let (path, owner) = (path.to_owned(), metadata.uid());
     let mode = metadata.mode() & 0o7777;
     if mode & 0o077 != 0 {
         let wanted = if metadata.is_dir() { 0o700 } else { 0o600 };
@@ -119,13 +123,17 @@ mod tests {
 
     #[test]
     fn a_file_of_another_user_is_refused() {
-        if uid() != 0 {
-            return; // only root can give a file away
-        }
         let (_directory, path) = file_of(b"key", 0o600);
-        std::os::unix::fs::chown(&path, Some(4242), None).unwrap();
+        if uid() == 0 {
+            std::os::unix::fs::chown(&path, Some(4242), None).unwrap(); // root's own files are trusted by all
+            assert!(matches!(read_private(&path), Err(FileError::Foreign { owner: 4242, .. })));
+        }
 
-        assert!(matches!(read_private(&path), Err(FileError::Foreign { owner: 4242, .. })));
+        let metadata = path.metadata().unwrap();
+        let owner = metadata.uid();
+        assert!(refuse_to(owner, &path, &metadata).is_ok());
+        let refused = refuse_to(owner + 1, &path, &metadata).unwrap_err();
+        assert!(matches!(refused, FileError::Foreign { uid, .. } if uid == owner + 1), "{refused}");
     }
 
     #[test]

@@ -71,7 +71,8 @@ async fn a_client_that_says_nothing_or_says_it_slowly_is_left_after_five_seconds
 
         drop(reading.read_to_end(&mut Vec::new()).await);
 
-        assert_eq!(start.elapsed().as_secs(), 5, "slowly: {slowly}");
+        // The kernel may take a moment to hand over the end, and paused time does not wait for it.
+        assert!((5..10).contains(&start.elapsed().as_secs()), "slowly: {slowly}: {:?}", start.elapsed());
     }
 }
 

@@ -21,6 +21,7 @@ use signet_proto::istio::v1::auth::{
     IstioCertificateRequest, IstioCertificateResponse,
     istio_certificate_service_server::{IstioCertificateService, IstioCertificateServiceServer},
 };
+use signet_runtime::testing::eventually;
 use tokio::{
     net::{TcpListener, TcpStream},
     select,
@@ -113,7 +114,8 @@ impl TestServer {
     }
 
     pub(super) async fn start_at(address: SocketAddr, serving: Serving, reply: Reply) -> Self {
-        let listener = TcpListener::bind(address).await.unwrap();
+        // Another test may have been given the port for a moment.
+        let listener = eventually("the port is free", async || TcpListener::bind(address).await.ok()).await;
         let address = listener.local_addr().unwrap();
         let shared = Shared { reply: Arc::new(Mutex::new(reply)), seen: Arc::default() };
         let age_over = watch::Sender::new(0);

@@ -15,7 +15,7 @@ async fn anchors_that_are_missing_are_named_and_taken_once_they_appear() {
 
     fixture.write_anchors(&fixture.pki.root_pem());
     becomes(&client, Reachability::Reachable).await;
-    ask(&client).await.unwrap();
+    is_answered(&client).await;
 }
 
 #[tokio::test]
@@ -31,7 +31,7 @@ async fn changed_anchors_end_the_connection_that_the_old_ones_vouched_for() {
 
     fixture.write_anchors(&(Pki::new().root_pem() + &fixture.pki.root_pem()));
     becomes(&client, Reachability::Reachable).await;
-    ask(&client).await.unwrap();
+    is_answered(&client).await;
 }
 
 #[tokio::test]
@@ -42,7 +42,10 @@ async fn anchors_that_turn_unusable_leave_the_connection_as_it_is() {
     ask(&client).await.unwrap();
     for content in ["", "half a certif"] {
         fixture.write_anchors(content);
-        sleep(5 * quick().pace.anchors_check).await;
+        // The clock goes on beyond the next check, which runs before the answer comes.
+        tokio::time::pause();
+        tokio::time::advance(5 * quick().pace.anchors_check).await;
+        tokio::time::resume();
         ask(&client).await.unwrap();
     }
     assert_eq!(server.seen(|seen| seen.connections), 1);

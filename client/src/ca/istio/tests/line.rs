@@ -41,7 +41,7 @@ async fn at_the_end_of_a_connections_age_answers_under_way_arrive_and_the_next_c
         let client = Arc::clone(&client);
         async move { ask(&client).await.map(drop) }
     });
-    until(|| server.seen(|seen| seen.calls.len()) == 1).await;
+    eventually("a call", async || server.seen(|seen| (seen.calls.len() == 1).then_some(()))).await;
 
     server.go_away();
     server.reply(Reply::Chain(fixture.chain()));
