@@ -1,7 +1,7 @@
 # The ways in. Each target is one command; the scripts say what they install and how long it takes.
 
 programs := -p signet-ca -p signet-node-agent -p signet
-target := $(or $(CARGO_TARGET_DIR),target)
+target := $(or $(CARGO_TARGET_DIR),$(CARGO_BUILD_TARGET_DIR),target)
 
 .PHONY: help demo check test bench
 

@@ -81,7 +81,10 @@ impl Demo {
     async fn play(&self, report: &mut Report<Stdout>) -> Result<(Mesh, bool)> {
         let began = Instant::now();
         report.title("Signet: a workload's token becomes a certificate in a real Envoy, and stays fresh")?;
-        let programs = Programs::beside_this_one(&self.envoy)?;
+        // It runs in a directory of its own: a relative path is one from here.
+        let envoy = self.envoy.canonicalize();
+        let envoy = envoy.with_context(|| format!("there is no Envoy at {}", self.envoy.display()))?;
+        let programs = Programs::beside_this_one(envoy)?;
         let mut mesh = Mesh::raise(&programs, &PLAN).await.context("the stage could not be set")?;
         introduce(&mesh, report)?;
 
