@@ -17,10 +17,10 @@ use crate::{
     testing::{HOUR, UID, World, served},
 };
 
-#[tokio::test(start_paused = true)]
-async fn whatever_the_ca_answers_the_old_svid_serves_to_its_end_and_proxy_log_and_metric_say_what_is_wrong() {
+/// All that a CA can do to an agent: what is counted, what proxy and log are told to do, and why.
+fn answers() -> [(&'static str, Answer, &'static str, &'static str, &'static str); 9] {
     let useless = "does not verify and is not served; tell the operator of the CA";
-    for (name, answer, outcome, says, why) in [
+    [
         ("a wrong key", Answer::Forge(Forgery::WrongKey), "bad_answer", useless, "for another key"),
         (
             "a wrong SAN",
@@ -60,7 +60,12 @@ async fn whatever_the_ca_answers_the_old_svid_serves_to_its_end_and_proxy_log_an
             "needs a fresh token",
             "keys were rotated",
         ),
-    ] {
+    ]
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_the_ca_answers_the_old_svid_serves_to_its_end_and_proxy_log_and_metric_say_what_is_wrong() {
+    for (name, answer, outcome, says, why) in answers() {
         let (log, recorder) = (CapturedLog::begin(), PrometheusBuilder::new().build_recorder());
         let _counting = metrics::set_default_local_recorder(&recorder);
         let world = World::new();
