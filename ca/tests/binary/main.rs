@@ -1,6 +1,8 @@
 //! The binary as an operator runs it: checking, starting, refusing to start, stopping.
 #![cfg(test)]
 
+mod first_start;
+
 use std::{
     fs,
     io::{BufRead, BufReader},
@@ -28,7 +30,7 @@ fn spawn(directory: &Path) -> Child {
 }
 
 /// A CA that serves.
-fn start(directory: &Path) -> Child {
+pub(crate) fn start(directory: &Path) -> Child {
     let mut ca = spawn(directory);
     until_it_serves(&mut ca);
     ca
@@ -45,7 +47,7 @@ fn until_it_serves(ca: &mut Child) -> String {
 }
 
 /// A directory with the keys of a development issuer and a configuration that names them.
-fn directory() -> TempDir {
+pub(crate) fn directory() -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     let issuer = DevelopmentIssuer::new(PrivateKey::generate().unwrap(), "https://issuer.example".to_owned());
     fs::write(directory.path().join("jwks.json"), issuer.jwks_json()).unwrap();
