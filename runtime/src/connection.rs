@@ -5,6 +5,7 @@
 //! its server did for each request and its routes do not is restored by `requests`: the deadline and the
 //! peer.
 
+mod coalesce;
 mod limits;
 mod preface;
 mod requests;
@@ -28,6 +29,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
+use coalesce::{Coalescing, Turns};
 use requests::Requests;
 use socket::Socket;
 
@@ -101,30 +103,34 @@ where
         () = stop.cancelled() => return End::Drained,
     };
     let Ok(Ok(())) = begun else { return End::Preface };
-    let socket = Socket::new(io, limits.patience());
+    let socket = Coalescing::new(Socket::new(io, limits.patience()));
     let requests = Requests::new(routes, known, limits.request);
-    let mut connection = pin!(limits.http2().serve_connection(TokioIo::new(socket), requests));
+    let connection = pin!(limits.http2().serve_connection(TokioIo::new(socket.clone()), requests));
+    let mut turns = Turns::new(connection, socket);
     let end = select! {
-        served = connection.as_mut() => return ended_by_peer(served),
+        served = &mut turns => return ended_by_peer(served),
         () = limits.aging() => End::Aged,
         () = stop.cancelled() => End::Drained,
     };
-    connection.as_mut().graceful_shutdown(); // GOAWAY(2^31-1), ping, GOAWAY(last stream)
-    if timeout(limits.grace, connection).await.is_ok() { end } else { End::Cut }
+    turns.connection().graceful_shutdown(); // GOAWAY(2^31-1), ping, GOAWAY(last stream)
+    if timeout(limits.grace, turns).await.is_ok() { end } else { End::Cut }
 }
 
-fn ended_by_peer(served: hyper::Result<()>) -> End {
+fn ended_by_peer(served: io::Result<hyper::Result<()>>) -> End {
     match served {
-        Ok(()) => End::Left,
-        Err(error) if error.is_timeout() || is_out_of_patience(&error) => End::Silent,
-        Err(_) => End::Broken,
+        Ok(Ok(())) => End::Left,
+        Ok(Err(error)) if error.is_timeout() => End::Silent,
+        Ok(Err(error)) => {
+            let io = error.source().and_then(|source| source.downcast_ref());
+            io.map_or(End::Broken, ended_by_socket)
+        }
+        Err(error) => ended_by_socket(&error),
     }
 }
 
-/// [`Socket`]'s own error, which hyper hands on.
-fn is_out_of_patience(error: &hyper::Error) -> bool {
-    let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
-    io.is_some_and(|io| io.kind() == ErrorKind::TimedOut)
+/// Out of patience, which is [`Socket`]'s own error, or torn.
+fn ended_by_socket(error: &io::Error) -> End {
+    if error.kind() == ErrorKind::TimedOut { End::Silent } else { End::Broken }
 }
 
 #[cfg(test)]

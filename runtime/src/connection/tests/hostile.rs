@@ -135,7 +135,7 @@ async fn a_client_that_stops_reading_its_socket_costs_one_buffer_and_is_left_in_
     assert_eq!(served.end().await, End::Silent);
     let held = served.slow.flooded_bytes.load(Ordering::Relaxed);
     assert!(
-        held <= (80 << 10) + socket_buffer(&client),
+        held <= (80 << 10) + (16 << 10) + socket_buffer(&client), // the stream's, the turn's, the kernel's
         "{held} bytes were produced for a socket that is full"
     );
 }
