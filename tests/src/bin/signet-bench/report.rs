@@ -13,7 +13,8 @@ pub(crate) struct Figure {
     pub(crate) value: f64,
     /// `ratio`, `us`, `ms`, `MB`, ...
     pub(crate) unit: &'static str,
-    /// Half of the distance between the smallest and the largest sample, in the same unit.
+    /// Half of the distance between the quartiles of the samples, in the same unit: one odd sample of many does not
+    /// hide how well the others agree.
     pub(crate) spread: f64,
     /// What we aim at, where there is an aim.
     pub(crate) target: Option<Target>,
@@ -30,8 +31,9 @@ impl Figure {
     /// The median of `samples` and their spread.
     pub(crate) fn of(name: &'static str, unit: &'static str, mut samples: Vec<f64>) -> Self {
         samples.sort_by(f64::total_cmp);
-        let spread = (samples.last().unwrap() - samples.first().unwrap()) / 2.0;
-        Self { name, value: samples[samples.len() / 2], unit, spread, target: None }
+        let at = |share: usize| samples[(samples.len() - 1) * share / 4];
+        let spread = (at(3) - at(1)) / 2.0;
+        Self { name, value: at(2), unit, spread, target: None }
     }
 
     /// The same figure, held against an aim.
