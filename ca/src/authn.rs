@@ -1,8 +1,8 @@
 //! Who is calling: from what the wire shows to a proven [`Caller`].
 //!
-//! The issuers are asked in turn, and the first that does not say "not mine" decides: a token that is
-//! presented and fails is a refusal, never a reason to try another way. Nothing here asks a server for a
-//! single request: a known token costs a hash and a look-up, a new one its signature.
+//! The issuer that a token claims decides alone: a token that is presented and fails is a refusal, never a
+//! reason to try another way. Nothing here asks a server for a single request: a known token costs a hash and
+//! a look-up, a new one its signature.
 
 mod cache;
 mod credentials;
@@ -17,7 +17,7 @@ use signet_identity::{
 
 use self::{
     cache::{Proven, VerifiedTokens},
-    oidc::{OidcIssuer, Verdict},
+    oidc::{NotProven, OidcIssuer},
 };
 pub use self::{
     credentials::{Credentials, CredentialsError},
@@ -129,20 +129,18 @@ impl Authentication {
 
     async fn prove(&self, token: &str) -> Result<Proven, AuthnError> {
         let token = Presented::read(token).map_err(AuthnError::Unreadable)?;
-        let issuer = token.claimed_issuer().unwrap_or_default();
-        for authenticator in &self.issuers {
-            match authenticator.authenticate(&token, &*self.clock).await {
-                Verdict::NotMine => {}
-                Verdict::Authenticated(proven) => return Ok(proven),
-                Verdict::Refused(source) => {
-                    return Err(AuthnError::Refused { issuer: issuer.to_owned(), source });
-                }
-                Verdict::Unavailable(source) => {
-                    return Err(AuthnError::Unavailable { issuer: issuer.to_owned(), source });
-                }
+        let claimed = token.claimed_issuer();
+        let Some(issuer) = self.issuers.iter().find(|issuer| Some(issuer.issuer()) == claimed) else {
+            return Err(AuthnError::UnknownIssuer { issuer: claimed.map(str::to_owned) });
+        };
+        let proven = issuer.authenticate(token, &*self.clock).await;
+        proven.map_err(|why| {
+            let issuer = issuer.issuer().to_owned();
+            match why {
+                NotProven::Refused(source) => AuthnError::Refused { issuer, source },
+                NotProven::Unavailable(source) => AuthnError::Unavailable { issuer, source },
             }
-        }
-        Err(AuthnError::UnknownIssuer { issuer: token.claimed_issuer().map(str::to_owned) })
+        })
     }
 }
 

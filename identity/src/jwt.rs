@@ -90,12 +90,7 @@ impl<'a> Presented<'a> {
 
     /// Proves it: signed by a key of `keys`, by an algorithm of that key; then `exp`, `nbf`, `iss`, `aud` and
     /// `sub` are present and right at `now`.
-    pub fn verify(
-        &self,
-        keys: &Jwks,
-        rules: &TokenRules,
-        now: SystemTime,
-    ) -> Result<VerifiedToken, JwtError> {
+    pub fn verify(self, keys: &Jwks, rules: &TokenRules, now: SystemTime) -> Result<VerifiedToken, JwtError> {
         keys.verify(&self.jws)?;
         self.claims.check(rules, now)
     }

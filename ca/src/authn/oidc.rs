@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use signet_identity::{
     Caller, Clock, NotAServiceAccount, TrustDomain,
-    jwt::{JwtError, Presented, TokenRules, VerifiedToken},
+    jwt::{JwtError, Presented, TokenRules},
 };
 
 use self::keys::Keys;
@@ -43,17 +43,15 @@ pub(super) struct OidcIssuer {
     keys: Keys,
 }
 
-/// What one authenticator says of a token.
-#[derive(Debug)]
-pub(super) enum Verdict {
-    /// The token is good.
-    Authenticated(Proven),
-    /// The token is this issuer's business, and it is not good.
-    Refused(TokenRefused),
-    /// Somebody else's token.
-    NotMine,
+/// Why a token of the issuer proves nobody.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotProven {
+    /// It is not good.
+    #[error(transparent)]
+    Refused(#[from] TokenRefused),
     /// It cannot be decided now.
-    Unavailable(KeysUnavailable),
+    #[error(transparent)]
+    Unavailable(#[from] KeysUnavailable),
 }
 
 /// Why a token is not good.
@@ -74,22 +72,23 @@ impl OidcIssuer {
         Self { place, rules: TokenRules { issuer, audiences, leeway }, trust_domain, keys }
     }
 
-    /// Judges a token that claims to be this issuer's. Asks for fresh keys once if it needs one that is not held.
-    pub(super) async fn authenticate(&self, token: &Presented<'_>, clock: &dyn Clock) -> Verdict {
-        if token.claimed_issuer() != Some(&*self.rules.issuer) {
-            return Verdict::NotMine;
-        }
-        match self.verify(token, clock) {
-            Some(Err(JwtError::UnknownKey { .. })) | None => {}
-            Some(verified) => return self.judge(verified),
-        }
-        if let Err(unavailable) = self.keys.refresh().await {
-            return Verdict::Unavailable(unavailable);
-        }
-        match self.verify(token, clock) {
-            Some(verified) => self.judge(verified),
-            None => Verdict::Unavailable(KeysUnavailable::SourceFailed),
-        }
+    /// The caller whom a token proves that claims to be this issuer's. Asks for fresh keys once if it needs one that is not held.
+    pub(super) async fn authenticate(
+        &self,
+        token: Presented<'_>,
+        clock: &dyn Clock,
+    ) -> Result<Proven, NotProven> {
+        let keys = match self.keys.held() {
+            Some(keys) if keys.jwks.knows_a_key_of(&token) => keys,
+            _ => {
+                self.keys.refresh().await?;
+                self.keys.held().ok_or(KeysUnavailable::SourceFailed)?
+            }
+        };
+        let token = token.verify(&keys.jwks, &self.rules, clock.now()).map_err(TokenRefused::from)?;
+        let caller = Caller::from_service_account(&token, &self.trust_domain).map_err(TokenRefused::from)?;
+        let (caller, expires_at) = (Arc::new(caller), token.expires_at());
+        Ok(Proven { caller, issuer: self.place, generation: keys.generation, expires_at })
     }
 
     pub(super) fn keys(&self) -> &Keys {
@@ -99,24 +98,5 @@ impl OidcIssuer {
     /// What its tokens carry as `iss`.
     pub(super) fn issuer(&self) -> &str {
         &self.rules.issuer
-    }
-
-    /// `None` while no keys are held.
-    fn verify(
-        &self,
-        token: &Presented<'_>,
-        clock: &dyn Clock,
-    ) -> Option<Result<(VerifiedToken, u64), JwtError>> {
-        let keys = self.keys.held()?;
-        let verified = token.verify(&keys.jwks, &self.rules, clock.now());
-        Some(verified.map(|verified| (verified, keys.generation)))
-    }
-
-    fn judge(&self, verified: Result<(VerifiedToken, u64), JwtError>) -> Verdict {
-        let caller = verified.map_err(TokenRefused::from).and_then(|(token, generation)| {
-            let caller = Arc::new(Caller::from_service_account(&token, &self.trust_domain)?);
-            Ok(Proven { caller, issuer: self.place, generation, expires_at: token.expires_at() })
-        });
-        caller.map_or_else(Verdict::Refused, Verdict::Authenticated)
     }
 }

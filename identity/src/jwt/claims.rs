@@ -53,35 +53,28 @@ impl Claims {
     }
 
     /// Every claim that must be there is there, and right.
-    pub(super) fn check(&self, rules: &TokenRules, now: SystemTime) -> Result<VerifiedToken, JwtError> {
+    pub(super) fn check(self, rules: &TokenRules, now: SystemTime) -> Result<VerifiedToken, JwtError> {
         let expires_at = self.expires_at()?.ok_or(JwtError::MissingClaim("exp"))?;
         let not_before = time(self.nbf.ok_or(JwtError::MissingClaim("nbf"))?, "nbf")?;
-        let issuer = self.iss.as_ref().ok_or(JwtError::MissingClaim("iss"))?;
-        let Audience(audiences) = self.aud.as_ref().ok_or(JwtError::MissingClaim("aud"))?;
-        let subject = self.sub.as_ref().ok_or(JwtError::MissingClaim("sub"))?;
+        let issuer = self.iss.ok_or(JwtError::MissingClaim("iss"))?;
+        let Audience(audiences) = self.aud.ok_or(JwtError::MissingClaim("aud"))?;
+        let subject = self.sub.ok_or(JwtError::MissingClaim("sub"))?;
         if later(expires_at, rules.leeway)? <= now {
             return Err(JwtError::Expired);
         }
         if not_before > later(now, rules.leeway)? {
             return Err(JwtError::NotYetValid);
         }
-        if *issuer != rules.issuer {
-            return Err(JwtError::WrongIssuer { found: issuer.clone(), wanted: rules.issuer.clone() });
+        if issuer != rules.issuer {
+            return Err(JwtError::WrongIssuer { found: issuer, wanted: rules.issuer.clone() });
         }
         if !audiences.iter().any(|audience| rules.audiences.contains(audience)) {
-            let (found, wanted) = (audiences.clone(), rules.audiences.clone());
-            return Err(JwtError::WrongAudience { found, wanted });
+            return Err(JwtError::WrongAudience { found: audiences, wanted: rules.audiences.clone() });
         }
         if subject.is_empty() {
             return Err(JwtError::EmptySubject);
         }
-        Ok(VerifiedToken {
-            issuer: issuer.clone(),
-            subject: subject.clone(),
-            audiences: audiences.clone(),
-            expires_at,
-            kubernetes: self.kubernetes.clone(),
-        })
+        Ok(VerifiedToken { issuer, subject, audiences, expires_at, kubernetes: self.kubernetes })
     }
 }
 

@@ -6,8 +6,8 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
 use std::sync::Arc;
 
-use super::JwtError;
 use super::jws::Jws;
+use super::{JwtError, Presented};
 
 /// The public keys of one issuer. Which algorithm a key signs by is the key's property (`kty`, `crv`,
 /// `alg`), never the token's, so that a token cannot choose how it is verified. Cheap to clone.
@@ -62,20 +62,28 @@ impl Jwks {
         self.development
     }
 
+    /// Is there a key that `token` may be signed by? If not, the issuer may have new ones.
+    pub fn knows_a_key_of(&self, token: &Presented<'_>) -> bool {
+        self.that_may_have_signed(&token.jws).next().is_some()
+    }
+
     /// Is `jws` signed by one of the keys?
     pub(super) fn verify(&self, jws: &Jws<'_>) -> Result<(), JwtError> {
-        let mut result = Err(JwtError::UnknownKey { key_id: jws.key_id().map(str::to_owned) });
         if jws.key_id().is_none() && self.keys.len() > 1 {
             return Err(JwtError::NoKeyId);
         }
-        let may_have_signed = |key: &&Key| jws.key_id().is_none() || key.id.as_deref() == jws.key_id();
-        for key in self.keys.iter().filter(may_have_signed).take(MAX_KEYS_TRIED) {
+        let mut result = None;
+        for key in self.that_may_have_signed(jws).take(MAX_KEYS_TRIED) {
             match key.verify(jws) {
                 Ok(()) => return Ok(()),
-                Err(error) => result = Err(error),
+                Err(error) => result = Some(error),
             }
         }
-        result
+        Err(result.unwrap_or_else(|| JwtError::UnknownKey { key_id: jws.key_id().map(str::to_owned) }))
+    }
+
+    fn that_may_have_signed(&self, jws: &Jws<'_>) -> impl Iterator<Item = &Key> {
+        self.keys.iter().filter(|key| jws.key_id().is_none() || key.id.as_deref() == jws.key_id())
     }
 }
 
