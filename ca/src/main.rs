@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use mimalloc::MiMalloc;
 use signet_ca::{
     authn::DevelopmentKeys,
     config::{CONFIG_VARIABLE, Config, DEVELOPMENT_VARIABLE},
@@ -16,6 +17,11 @@ use signet_ca::{
 };
 use signet_runtime::{SystemClock, hardening, open_files, shutdown, telemetry};
 use tokio::runtime::Builder;
+
+/// An issuance makes and drops some hundred small things. With this allocator it costs a twelfth of its CPU less than
+/// with glibc's (`make bench`); the CA at rest stays below 10 MB.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Signet's certificate authority: proves workloads by their service-account tokens and issues X.509-SVIDs.
 #[derive(Debug, Parser)]
