@@ -26,7 +26,7 @@ use crate::{
     health::{Conditions, Observed},
     issuance::Issuance,
     metrics::Metrics,
-    routes::{Health, routes},
+    routes::{Health, services},
     service::CertificateService,
     serving_certificate::{ServingCertificateRenewer, ServingNames},
     store::{DirectoryStore, StoreSettings},
@@ -80,11 +80,11 @@ impl Process {
         let policy = config.issuing.policy;
         let issuance = Issuance::new(Arc::clone(&authentication), policy, authority.clone(), audit.clone());
         let service = CertificateService::new(admission.clone(), issuance, metrics.clone());
-        let (routes, health) = routes(service, config.limits.max_message_bytes).await?;
+        let (services, health) = services(service, config.limits.max_message_bytes).await?;
 
         let cores = Cores::start(config.listen.cores, "serving").context("cannot start the serving cores")?;
         let (limits, capacity) = (config.limits.connection, config.limits.capacity);
-        let server = Server::new(routes, limits, capacity, cores.clone(), "signet_ca");
+        let server = Server::new(services, limits, capacity, cores.clone(), "signet_ca");
         let until = stop.clone();
         tasks.spawn(async move { server.serve_tls(listener, tls, until).await });
 

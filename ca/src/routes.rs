@@ -1,10 +1,18 @@
 //! What is served on the port of the CA: the certificate service, health and reflection.
 
+use std::{
+    convert::Infallible,
+    task::{Context, Poll},
+};
+
+use futures_util::future::Either;
+use http::{Request, Response};
+use hyper::body::Incoming;
 use signet_proto::{
     FILE_DESCRIPTOR_SET,
     istio::v1::auth::istio_certificate_service_server::{IstioCertificateServiceServer, SERVICE_NAME},
 };
-use tonic::service::Routes;
+use tonic::{body::Body, codegen::Service, service::Routes};
 use tonic_health::server::HealthReporter;
 use tonic_reflection::server::Error as ReflectionError;
 
@@ -23,14 +31,46 @@ impl Health {
     }
 }
 
+/// All services. Certificates are not behind the router of the others: looking a path up and taking it apart costs a
+/// hundredth of an issuance.
+#[derive(Clone)]
+pub struct Services {
+    certificates: Certificates,
+    others: Routes,
+}
+
+type Certificates = IstioCertificateServiceServer<CertificateService>;
+
+impl Service<Request<Incoming>> for Services {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Either<
+        <Certificates as Service<Request<Incoming>>>::Future,
+        <Routes as Service<Request<Incoming>>>::Future,
+    >;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(())) // as all of them
+    }
+
+    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+        let service = request.uri().path().strip_prefix('/').and_then(|path| path.split('/').next());
+        if service == Some(SERVICE_NAME) {
+            Either::Left(self.certificates.call(request))
+        } else {
+            Either::Right(self.others.call(request))
+        }
+    }
+}
+
 /// All services, serving. A request message may have `max_message_bytes`.
 ///
 /// # Errors
 /// The descriptors that reflection shows cannot be read: a fault of this program.
-pub async fn routes(
+pub async fn services(
     service: CertificateService,
     max_message_bytes: usize,
-) -> Result<(Routes, Health), ReflectionError> {
+) -> Result<(Services, Health), ReflectionError> {
     let (reporter, health) = tonic_health::server::health_reporter();
     for service in ["", SERVICE_NAME] {
         reporter.set_service_status(service, tonic_health::ServingStatus::Serving).await;
@@ -45,8 +85,8 @@ pub async fn routes(
     let health = health.max_decoding_message_size(MOST_QUESTION_BYTES);
     let certificates =
         IstioCertificateServiceServer::new(service).max_decoding_message_size(max_message_bytes);
-    let routes = Routes::new(certificates).add_service(health).add_service(reflection);
-    Ok((routes, Health(reporter)))
+    let others = Routes::new(health).add_service(reflection).prepare();
+    Ok((Services { certificates, others }, Health(reporter)))
 }
 
 /// Questions of health and reflection are names; the longest of ours has a tenth of this.

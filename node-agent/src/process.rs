@@ -74,7 +74,7 @@ impl Process {
         let bounds = Server::new(Routes::default(), connection, capacity, cores.clone(), "signet_agent");
         for (socket, listener) in sockets {
             let service = SdsService::new(&socket.identity, cache.clone(), peers.clone()).until(stop.clone());
-            let server = bounds.with_routes(routes(service, &health)?);
+            let server = bounds.with_services(routes(service, &health)?);
             tasks.spawn(serve(server, socket, listener, peers.clone(), stop.clone()));
         }
 
@@ -115,7 +115,7 @@ async fn bind_all(sockets: Vec<SocketConfig>) -> Result<Vec<(SocketConfig, UnixL
 }
 
 async fn serve(
-    server: Server,
+    server: Server<Routes>,
     socket: SocketConfig,
     listener: UnixListener,
     peers: Peers,

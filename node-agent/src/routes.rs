@@ -48,7 +48,7 @@ pub(crate) fn routes(service: SdsService, health: &Health) -> Result<Routes, Ref
         .max_decoding_message_size(MOST_QUESTION_BYTES);
     let health = HealthServer::new(HealthService::from_health_reporter(health.0.clone()))
         .max_decoding_message_size(MOST_QUESTION_BYTES);
-    Ok(Routes::new(service.into_server()).add_service(health).add_service(reflection))
+    Ok(Routes::new(service.into_server()).add_service(health).add_service(reflection).prepare())
 }
 
 /// Questions of health and reflection are names; the longest of ours has a tenth of this.

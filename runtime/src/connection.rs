@@ -1,8 +1,8 @@
 //! One HTTP/2 connection: from its first byte to its last, with a bound on everything in between.
 //!
 //! tonic's own server has no deadline for a silent client, ends an old connection without a GOAWAY and drains
-//! without a bound; so its routes are served over hyper here, the same over TLS and over Unix sockets. What
-//! its server did for each request and its routes do not is restored by `requests`: the deadline and the
+//! without a bound; so its services are served over hyper here, the same over TLS and over Unix sockets. What
+//! its server did for each request and they do not is restored by `requests`: the deadline and the
 //! peer.
 
 mod coalesce;
@@ -12,6 +12,7 @@ mod requests;
 mod socket;
 
 pub use limits::Limits;
+pub use requests::{Answers, Services};
 
 use std::{
     error::Error,
@@ -27,7 +28,6 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
 
 use coalesce::{Coalescing, Turns};
 use requests::Requests;
@@ -91,7 +91,7 @@ impl End {
 pub async fn serve<T>(
     mut io: T,
     known: Extensions,
-    routes: Routes,
+    services: impl Services,
     limits: &Limits,
     stop: &CancellationToken,
 ) -> End
@@ -104,7 +104,7 @@ where
     };
     let Ok(Ok(())) = begun else { return End::Preface };
     let socket = Coalescing::new(Socket::new(io, limits.patience()));
-    let requests = Requests::new(routes, known, limits.request);
+    let requests = Requests::new(services, known, limits.request);
     let connection = pin!(limits.http2().serve_connection(TokioIo::new(socket.clone()), requests));
     let mut turns = Turns::new(connection, socket);
     let end = select! {

@@ -20,11 +20,10 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
 
 use crate::{
     accept::accept_until,
-    connection::{self, End, Limits},
+    connection::{self, End, Limits, Services},
     cores::Cores,
     peer::{Origin, Peer, UnixCredentials},
 };
@@ -35,24 +34,24 @@ use metrics::Refusal;
 
 /// What is served, where, and within which bounds. Cheap to clone: clones share cores and bounds.
 #[derive(Clone, Debug)]
-pub struct Server {
-    routes: Routes,
+pub struct Server<S> {
+    services: S,
     limits: Limits,
     room: Room,
     cores: Cores,
 }
 
-impl Server {
-    /// Serves `routes` on `cores`. Metrics are called `<process>_connections` and so on, and are registered
+impl<S: Services> Server<S> {
+    /// Serves `services` on `cores`. Metrics are called `<process>_connections` and so on, and are registered
     /// now: install the recorder before.
-    pub fn new(routes: Routes, limits: Limits, capacity: Capacity, cores: Cores, process: &str) -> Self {
-        Self { routes: routes.prepare(), limits, room: Room::new(capacity, process), cores }
+    pub fn new(services: S, limits: Limits, capacity: Capacity, cores: Cores, process: &str) -> Self {
+        Self { services, limits, room: Room::new(capacity, process), cores }
     }
 
-    /// Other routes on the same cores, within the same bounds: what is open there counts here.
+    /// Other services on the same cores, within the same bounds: what is open there counts here.
     #[must_use]
-    pub fn with_routes(&self, routes: Routes) -> Self {
-        Self { routes: routes.prepare(), ..self.clone() }
+    pub fn with_services(&self, services: S) -> Self {
+        Self { services, ..self.clone() }
     }
 
     /// Accepts TLS connections until `stop` is cancelled, then closes the listener. The connections are told
@@ -106,13 +105,13 @@ impl Server {
             Ok(Err(error)) => return unshaken(from, &error),
             Err(elapsed) => return unshaken(from, &elapsed),
         };
-        connection::serve(stream, known(Origin::Tcp(from)), self.routes.clone(), &self.limits, &stop).await
+        connection::serve(stream, known(Origin::Tcp(from)), self.services.clone(), &self.limits, &stop).await
     }
 
     /// One connection over a Unix socket, on its core.
     async fn unix(&self, stream: UnixStream, known: Extensions, stop: CancellationToken) -> End {
         let Ok(stream) = unix_of_this_core(stream) else { return End::Broken };
-        connection::serve(stream, known, self.routes.clone(), &self.limits, &stop).await
+        connection::serve(stream, known, self.services.clone(), &self.limits, &stop).await
     }
 }
 

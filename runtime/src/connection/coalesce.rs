@@ -90,6 +90,9 @@ impl<T: AsyncWrite + Unpin> Buffered<T> {
         if self.kept.len() >= MOST_KEPT_BYTES {
             ready!(self.poll_send(cx))?;
         }
+        if self.kept.is_empty() {
+            self.kept.reserve(MOST_KEPT_BYTES);
+        }
         let before = self.kept.len();
         for slice in slices {
             let room = MOST_KEPT_BYTES - self.kept.len();

@@ -5,23 +5,31 @@ use std::{convert::Infallible, pin::Pin, time::Duration};
 use http::{Extensions, HeaderMap, Request, Response};
 use hyper::{body::Incoming, service::Service};
 use tokio::time::timeout;
-use tonic::{Status, body::Body, service::Routes};
+use tonic::{Status, body::Body};
 use tower::ServiceExt;
 
-/// The routes, as one connection reaches them.
-pub(super) struct Requests {
-    routes: Routes,
+/// What answers requests: tonic's [`Routes`](tonic::service::Routes), or a service of its own.
+pub trait Services: Answers<Future: Send> + Clone + Send + Sync + 'static {}
+impl<S: Answers<Future: Send> + Clone + Send + Sync + 'static> Services for S {}
+
+/// A gRPC service as tonic generates it.
+pub trait Answers: tower::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> {}
+impl<S: tower::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>> Answers for S {}
+
+/// The services, as one connection reaches them.
+pub(super) struct Requests<S> {
+    services: S,
     known: Extensions,
     longest: Duration,
 }
 
-impl Requests {
-    pub(super) fn new(routes: Routes, known: Extensions, longest: Duration) -> Self {
-        Self { routes, known, longest }
+impl<S> Requests<S> {
+    pub(super) fn new(services: S, known: Extensions, longest: Duration) -> Self {
+        Self { services, known, longest }
     }
 }
 
-impl Service<Request<Incoming>> for Requests {
+impl<S: Services> Service<Request<Incoming>> for Requests<S> {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
@@ -31,7 +39,7 @@ impl Service<Request<Incoming>> for Requests {
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         request.extensions_mut().extend(self.known.clone());
         let deadline = deadline(request.headers(), self.longest);
-        let answer = timeout(deadline, self.routes.clone().oneshot(request));
+        let answer = timeout(deadline, self.services.clone().oneshot(request));
         Box::pin(async move { answer.await.unwrap_or_else(|_| Ok(too_late().into_http())) })
     }
 }

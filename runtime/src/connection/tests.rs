@@ -21,7 +21,7 @@ use http::{Request, Response};
 use hyper::body::Frame;
 use tokio::{net::UnixStream, task::JoinSet, time::sleep};
 use tokio_util::task::TaskTracker;
-use tonic::{Code, Status, body::Body, server::NamedService};
+use tonic::{Code, Status, body::Body, server::NamedService, service::Routes};
 
 use super::*;
 use crate::peer::{Origin, Peer, UnixCredentials};

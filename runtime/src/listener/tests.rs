@@ -217,7 +217,7 @@ impl Served {
         let (_, health) = tonic_health::server::health_reporter();
         let cores = Cores::start(2, "core").unwrap();
         let recorder = PrometheusBuilder::new().build_recorder();
-        let routes = Routes::new(health);
+        let routes = tonic::service::Routes::new(health);
         let server =
             with_local_recorder(&recorder, || Server::new(routes, limits, capacity, cores.clone(), "t"));
 
