@@ -30,12 +30,11 @@ use signet_identity::{
     Approved, AuthorityProof, CaCertificate, Clock, Expected, KeyError, PrivateKey, RequestError, SvidError,
     TrustBundle, X509Svid,
 };
-use signet_runtime::telemetry::chain;
+use signet_runtime::{RequestId, telemetry::chain};
 use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    RequestId,
     admission::Admitted,
     audit::{AuditLog, AuditUnavailable, Record, Requester, Signing},
 };

@@ -6,14 +6,13 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use signet_identity::{Approved, Ask, Caller, Csr, CsrError, Denied, IssuingPolicy};
-use signet_runtime::telemetry::chain;
+use signet_runtime::{RequestId, telemetry::chain};
 
 use crate::{
     admission::{Admitted, Overloaded},
     audit::{AuditLog, AuditUnavailable, Record, Requester},
     authn::{Authentication, AuthnError, Credentials},
     authority::{self, Authority, IssueError, IssueRequest},
-    request_id::RequestId,
 };
 
 /// The walk, with all it needs.

@@ -9,7 +9,6 @@ pub mod health;
 pub mod issuance;
 pub mod metrics;
 pub mod process;
-mod request_id;
 pub mod routes;
 pub mod service;
 pub mod serving_certificate;
@@ -17,5 +16,3 @@ mod status;
 pub mod store;
 #[cfg(test)]
 mod testing;
-
-pub use request_id::RequestId;

@@ -8,6 +8,7 @@ use signet_proto::{
     metadata::{BUNDLE_EPOCH, BUNDLE_SEQUENCE, REQUEST_ID},
 };
 use signet_runtime::{
+    RequestId,
     line_limit::LineLimit,
     peer::{Origin, Peer},
     telemetry::chain,
@@ -24,7 +25,6 @@ use crate::{
     authority,
     issuance::{Asked, Issuance, Refused},
     metrics::Metrics,
-    request_id::RequestId,
     status::{self, Reason},
 };
 

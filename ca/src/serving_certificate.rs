@@ -15,6 +15,7 @@ use std::{
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use signet_identity::{Approved, Clock, KeyError, PrivateKey, RequestError, Validity};
 use signet_runtime::{
+    RequestId,
     telemetry::chain,
     tls::{ServingCertificate, TlsError},
 };
@@ -23,7 +24,6 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
-    RequestId,
     audit::Requester,
     authority::{Authority, IssueError, IssueRequest},
 };

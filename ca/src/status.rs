@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use signet_backends::IssuerError;
 use signet_proto::metadata::REQUEST_ID;
+use signet_runtime::RequestId;
 use tonic::{
     Code, Status,
     metadata::{AsciiMetadataValue, MetadataMap},
@@ -18,7 +19,6 @@ use crate::{
     authn::{AuthnError, CredentialsError},
     authority::IssueError,
     issuance::Refused,
-    request_id::RequestId,
 };
 
 /// Why a request was refused: a closed set, for metrics.

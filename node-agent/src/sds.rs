@@ -4,6 +4,7 @@ mod fault;
 mod interest;
 mod peers;
 mod protocol;
+mod refusal;
 mod resource_name;
 mod secret;
 mod service;

@@ -1,8 +1,12 @@
 //! What can be wrong with a request of a proxy.
 
+use std::error::Error;
+
 use signet_identity::{SpiffeId, TrustDomain};
 use signet_proto::SECRET_TYPE_URL;
 use tonic::{Code, Status};
+
+use super::service::MOST_REQUEST_BYTES;
 
 /// A request that can never be answered as it is. The text goes to the proxy, whose log shows it; it repeats
 /// what the proxy said, and tells nothing that the proxy does not know.
@@ -42,6 +46,12 @@ pub(crate) enum RequestFault {
         /// The bound.
         max: usize,
     },
+    /// Longer than any proxy's.
+    #[error("a request for secrets has more than {MOST_REQUEST_BYTES} bytes")]
+    TooLong,
+    /// Not protobuf, or compressed, or of another shape. The text is tonic's.
+    #[error("a request for secrets cannot be read: {0}")]
+    Unreadable(String),
     /// Not an SDS request.
     #[error("type URL `{0}` is not served here; secrets are `{SECRET_TYPE_URL}`")]
     WrongTypeUrl(String),
@@ -50,6 +60,15 @@ pub(crate) enum RequestFault {
 impl RequestFault {
     pub(super) fn unknown_name(name: &str, trust_domain: &TrustDomain) -> Self {
         Self::UnknownName { name: name.to_owned(), trust_domain: trust_domain.clone() }
+    }
+
+    /// What tonic says of a message that it did not hand on; `None` when the peer is gone.
+    pub(super) fn of_unread(status: &Status) -> Option<Self> {
+        match status.code() {
+            _ if status.source().is_some() => None,
+            Code::OutOfRange => Some(Self::TooLong),
+            _ => Some(Self::Unreadable(status.message().to_owned())),
+        }
     }
 
     /// The type URL is implied on this service, so an empty one is right.
@@ -68,6 +87,8 @@ impl From<RequestFault> for Status {
             RequestFault::UnknownName { .. } => Code::NotFound,
             RequestFault::NameTooLong { .. }
             | RequestFault::TooManyNames { .. }
+            | RequestFault::TooLong
+            | RequestFault::Unreadable(_)
             | RequestFault::WrongTypeUrl(_) => Code::InvalidArgument,
         };
         Self::new(code, fault.to_string())

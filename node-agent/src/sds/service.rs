@@ -19,6 +19,7 @@ use super::{
     interest::Asker,
     peers::{Connection, Peers, Seat},
     protocol::{Delta, Protocol, StateOfTheWorld},
+    refusal::Refusals,
     stream::SecretStream,
 };
 use crate::{
@@ -33,6 +34,7 @@ pub struct SdsService {
     source: Source,
     cache: SecretCache,
     peers: Peers,
+    refusals: Refusals,
     stop: CancellationToken,
 }
 
@@ -52,7 +54,7 @@ impl SdsService {
             IdentitySource::StreamToken => Source::StreamToken,
             IdentitySource::TokenFile(path) => Source::TokenFile(path.as_path().into()),
         };
-        Self { source, cache, peers, stop: CancellationToken::new() }
+        Self { source, cache, peers, refusals: Refusals::new(), stop: CancellationToken::new() }
     }
 
     /// Ends every stream with OK once `stop` is cancelled. Proxies keep what they have and come back to whoever
@@ -95,9 +97,26 @@ impl SdsService {
         request: Request<Streaming<P::Request>>,
     ) -> Result<Response<Responses<P::Response>>, Status> {
         let (metadata, extensions, requests) = request.into_parts();
-        let (asker, seat) = self.admit(&metadata, &extensions)?;
-        let stream = SecretStream::<P, _>::new(requests, asker, self.cache.clone(), seat);
+        let refusals = self.refusals.clone();
+        let (asker, seat) = self.admit(&metadata, &extensions).map_err(|status| refusals.name(status))?;
+        let stream = SecretStream::<P, _>::new(requests, asker, self.cache.clone(), seat)
+            .map(move |next| next.map_err(|status| refusals.name(status)));
         Ok(Response::new(stream.take_until(self.stop.clone().cancelled_owned()).boxed()))
+    }
+
+    /// The first response of a stream with this one request; UNAVAILABLE when there is none in time.
+    async fn fetch(&self, request: Request<DiscoveryRequest>) -> Result<DiscoveryResponse, Status> {
+        let (metadata, extensions, request) = request.into_parts();
+        let (asker, seat) = self.admit(&metadata, &extensions)?;
+        if request.resource_names.is_empty() {
+            return Err(Status::invalid_argument("name the secrets to fetch, such as `default` or `ROOTCA`"));
+        }
+        let requests = stream::iter([Ok(request)]).chain(stream::pending());
+        let mut stream = SecretStream::<StateOfTheWorld, _>::new(requests, asker, self.cache.clone(), seat);
+        match self.stop.run_until_cancelled(timeout(LONGEST_FETCH, stream.next())).await {
+            Some(Ok(Some(answer))) => answer,
+            Some(Ok(None) | Err(_)) | None => Err(stream.status()),
+        }
     }
 }
 
@@ -120,22 +139,11 @@ impl SecretDiscoveryService for SdsService {
         self.open::<Delta>(request)
     }
 
-    /// The first response of a stream with this one request; UNAVAILABLE when there is none in time.
     async fn fetch_secrets(
         &self,
         request: Request<DiscoveryRequest>,
     ) -> Result<Response<DiscoveryResponse>, Status> {
-        let (metadata, extensions, request) = request.into_parts();
-        let (asker, seat) = self.admit(&metadata, &extensions)?;
-        if request.resource_names.is_empty() {
-            return Err(Status::invalid_argument("name the secrets to fetch, such as `default` or `ROOTCA`"));
-        }
-        let requests = stream::iter([Ok(request)]).chain(stream::pending());
-        let mut stream = SecretStream::<StateOfTheWorld, _>::new(requests, asker, self.cache.clone(), seat);
-        match self.stop.run_until_cancelled(timeout(LONGEST_FETCH, stream.next())).await {
-            Some(Ok(Some(answer))) => answer.map(Response::new),
-            Some(Ok(None) | Err(_)) | None => Err(stream.status()),
-        }
+        self.fetch(request).await.map(Response::new).map_err(|status| self.refusals.name(status))
     }
 }
 
@@ -143,7 +151,7 @@ impl SecretDiscoveryService for SdsService {
 /// client's own deadline may be shorter.
 const LONGEST_FETCH: Duration = Duration::from_secs(10);
 /// Istio's proxies send their node metadata, up to tens of kB, with every request.
-const MOST_REQUEST_BYTES: usize = 64 << 10;
+pub(super) const MOST_REQUEST_BYTES: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests;

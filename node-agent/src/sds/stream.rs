@@ -95,7 +95,9 @@ where
             match self.requests.poll_next_unpin(context) {
                 Poll::Pending => return None,
                 Poll::Ready(None) => return Some(Ok(())),
-                Poll::Ready(Some(Err(status))) => return Some(Err(status)),
+                Poll::Ready(Some(Err(status))) => {
+                    return Some(Err(RequestFault::of_unread(&status).map_or(status, refuse)));
+                }
                 Poll::Ready(Some(Ok(request))) => {
                     match P::receive(&mut self.subscription, request, self.cache.trust_domain()) {
                         Ok(rejection) => self.note_rejection(rejection),
@@ -218,7 +220,6 @@ where
 fn refuse(fault: RequestFault) -> Status {
     let status = Status::from(fault);
     metrics::refused_request(status.code());
-    tracing::debug!(code = ?status.code(), reason = status.message(), "a request for secrets is refused");
     status
 }
 

@@ -1,4 +1,4 @@
-//! The name of one request, in its answer, in the log and in the audit.
+//! The name of one request, in its answer, in the log and, at the CA, in the audit.
 
 use std::{fmt, fmt::Write};
 
