@@ -5,6 +5,7 @@
 #![cfg(test)]
 
 mod ca_crash;
+mod configuration;
 mod demo;
 mod handshake;
 mod old_token;
