@@ -44,7 +44,7 @@ impl Limit {
         (thread_cpu() - start) / ROUNDS
     }
 
-    pub(crate) fn once(&self) {
+    fn once(&self) {
         let (key, proof, message) = &self.token;
         key.verify(&signature::RSA_PKCS1_2048_8192_SHA256, message, proof).unwrap();
         let (point, proof) = &self.csr;

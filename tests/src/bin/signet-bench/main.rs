@@ -1,7 +1,7 @@
 //! `make bench`: how near issuance comes to what its cryptography costs, how soon a cold proxy has its
 //! certificate, and what the two processes weigh at rest.
 //!
-//! Every claim is a ratio against a limit measured in the same run, on the same core, a moment before. The
+//! Every claim is a ratio against a limit measured in the same run, on the same core, just before and after. The
 //! servers run on the first core and the load generator on the second, and the servers' CPU time is read from
 //! the processes themselves, so that the client's share is in no figure.
 #![allow(
