@@ -126,10 +126,20 @@ pub(crate) enum SocketError {
     /// Others could put their own socket in its place.
     #[error("group or others may write in {} (mode {mode:04o}), and so put a socket of their own in the place of the agent's, or a folder in the place of the socket's; `chmod go-w` it or `chmod +t` it (a Kubernetes emptyDir: in an init container that runs as root), and let pods mount it with `readOnly: true`; or set another `path` of `[[socket]]`", path.display())]
     SharedDirectory {
-        /// The directory: the socket's, or one above it.
+        /// The directory: the socket's, or one on the way to it.
         path: PathBuf,
         /// Its permission bits.
         mode: u32,
+    },
+    /// Its owner could do the same.
+    #[error("{} belongs to uid {owner}, who could put a socket of their own in the place of the agent's; `chown` it to root or to uid {uid}, which the agent runs as (a link: `chown -h`), or set another `path` of `[[socket]]`", path.display())]
+    ForeignDirectory {
+        /// The directory, or the link: the socket's, or one on the way to it.
+        path: PathBuf,
+        /// Whom it belongs to.
+        owner: u32,
+        /// Who runs this process.
+        uid: u32,
     },
     /// It is for another user alone, and stays ours.
     #[error("cannot give {} to uid {uid}, the only one of `allowed_uids` that its `mode` lets in; run the agent as root (with CAP_CHOWN) or as uid {uid}", path.display())]

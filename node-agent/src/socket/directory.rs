@@ -1,52 +1,92 @@
 //! The directory of a socket: every proxy must find the socket in it, and nobody may put another in its place.
 
 use std::{
-    fs::{self, DirBuilder, Permissions},
+    ffi::OsString,
+    fs::{self, DirBuilder, Metadata, Permissions},
     io,
-    os::unix::fs::{DirBuilderExt, PermissionsExt},
-    path::Path,
+    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
+    path::{self, Component, Path, PathBuf},
 };
+
+use rustix::{io::Errno, process::geteuid};
 
 use super::SocketError;
 
-/// Makes the directory with all that is missing above it, searchable for everybody. Refuses one that others may
-/// write in, there or further up: whoever may rename there may put a socket of their own in the place of ours and
-/// collect tokens. In a sticky directory nobody can rename what belongs to another (inode(7)).
+/// Makes the directory with all that is missing above it, searchable for everybody. Refuses it, before anything is
+/// made in it, if somebody else could put a socket of their own in the place of ours and collect tokens.
 pub(super) fn prepare(socket: &Path) -> Result<(), SocketError> {
-    let Some(parent) = socket.parent().filter(|parent| !parent.as_os_str().is_empty()) else {
-        return refuse_if_others_may_replace(Path::new("."));
-    };
-    make(parent).map_err(|source| SocketError::Directory { path: parent.to_owned(), source })?;
-    refuse_if_others_may_replace(parent)
+    while let Some(missing) = judge(socket)? {
+        make(&missing).map_err(|source| SocketError::Directory { path: missing, source })?;
+    }
+    Ok(())
 }
 
+/// The first directory that is missing on the way to the socket. Goes the way of the system (path_resolution(7)), one
+/// name at a time: whoever may rename one of the directories on it, or owns a link on it, decides where it leads.
+fn judge(socket: &Path) -> Result<Option<PathBuf>, SocketError> {
+    let failed = |path: &Path, source| SocketError::Directory { path: path.to_owned(), source };
+    let whole = path::absolute(socket).map_err(|source| failed(socket, source))?;
+    let (mut here, mut ahead) = (PathBuf::new(), names(whole.parent().unwrap_or(&whole)));
+    let mut links = 0;
+    while let Some(name) = ahead.pop() {
+        if name == ".." {
+            here.pop(); // no link stands in it
+            continue;
+        }
+        let next = here.join(&name);
+        let metadata = match fs::symlink_metadata(&next) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Some(next)),
+            Err(error) => return Err(failed(&next, error)),
+        };
+        refuse_if_others_may_replace(&next, &metadata)?;
+        if metadata.is_symlink() {
+            links += 1;
+            if links > MOST_LINKS {
+                return Err(failed(&next, Errno::LOOP.into()));
+            }
+            ahead.extend(names(&fs::read_link(&next).map_err(|source| failed(&next, source))?));
+        } else if metadata.is_dir() {
+            here = next;
+        } else {
+            return Err(failed(&next, io::ErrorKind::NotADirectory.into()));
+        }
+    }
+    Ok(None)
+}
+
+/// The last one first. The root is a name that leads there from everywhere.
+fn names(path: &Path) -> Vec<OsString> {
+    let names = path.components().filter(|component| *component != Component::CurDir);
+    names.rev().map(|component| component.as_os_str().to_owned()).collect()
+}
+
+/// The owner may do anything. In a sticky directory nobody else can rename what is not theirs (inode(7)). Nobody
+/// writes in a link, whatever its mode says.
+fn refuse_if_others_may_replace(path: &Path, metadata: &Metadata) -> Result<(), SocketError> {
+    let (owner, uid) = (metadata.uid(), geteuid().as_raw());
+    if owner != 0 && owner != uid {
+        return Err(SocketError::ForeignDirectory { path: path.to_owned(), owner, uid });
+    }
+    let mode = metadata.mode() & 0o7777;
+    let (shared, sticky) = (mode & 0o022 != 0, mode & 0o1000 != 0);
+    if shared && !sticky && !metadata.is_symlink() {
+        return Err(SocketError::SharedDirectory { path: path.to_owned(), mode });
+    }
+    Ok(())
+}
+
+/// In a directory that was judged, so that what was made is what gets its mode.
 fn make(directory: &Path) -> io::Result<()> {
-    let is_missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
-    let missing: Vec<&Path> = directory.ancestors().take_while(is_missing).collect();
-    for path in missing.into_iter().rev() {
-        match DirBuilder::new().mode(MODE).create(path) {
-            // Whatever the umask took from it.
-            Ok(()) => fs::set_permissions(path, Permissions::from_mode(MODE))?,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
-        }
+    match DirBuilder::new().mode(MODE).create(directory) {
+        // Whatever the umask took from it.
+        Ok(()) => fs::set_permissions(directory, Permissions::from_mode(MODE)),
+        // Somebody else was faster: it is judged as what was there before.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
     }
-    Ok(())
-}
-
-/// Looks at the path as it is written and as it resolves: links count as well.
-fn refuse_if_others_may_replace(directory: &Path) -> Result<(), SocketError> {
-    let unreadable = |source| SocketError::Directory { path: directory.to_owned(), source };
-    let resolved = directory.canonicalize().map_err(unreadable)?;
-    let written = directory.ancestors().filter(|path| !path.as_os_str().is_empty());
-    for path in written.chain(resolved.ancestors()) {
-        let mode = fs::metadata(path).map_err(unreadable)?.permissions().mode() & 0o7777;
-        let (shared, sticky) = (mode & 0o022 != 0, mode & 0o1000 != 0);
-        if shared && !sticky {
-            return Err(SocketError::SharedDirectory { path: path.to_owned(), mode });
-        }
-    }
-    Ok(())
 }
 
 const MODE: u32 = 0o755;
+/// As many as Linux follows.
+const MOST_LINKS: u32 = 40;

@@ -61,12 +61,82 @@ async fn a_directory_in_which_others_may_write_is_refused_unless_it_is_sticky() 
 }
 
 #[tokio::test]
-async fn a_link_that_others_may_replace_is_refused() {
-    let (shared, safe) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+async fn nothing_is_made_in_a_directory_that_is_refused() {
+    let (folder, _) = folder();
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o777)).unwrap();
+    bind(&folder.path().join("its own/agent.sock"), ACCESS).await.unwrap_err();
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn what_another_user_owns_on_the_way_is_refused_and_a_sticky_directory_is_no_better() {
+    for mode in [0o755, 0o1777] {
+        let (folder, path) = folder();
+        fs::set_permissions(folder.path(), Permissions::from_mode(mode)).unwrap();
+        if !given_away(folder.path()) {
+            return; // only root can
+        }
+        for path in [path, folder.path().join("below/agent.sock")] {
+            let refused = bind(&path, ACCESS).await;
+            assert!(
+                matches!(&refused, Err(SocketError::ForeignDirectory { path, owner: 1337, uid: 0 }) if path == folder.path()),
+                "{mode:o}: {refused:?}"
+            );
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "{mode:o}: nothing is made");
+    }
+}
+
+#[tokio::test]
+async fn a_link_that_others_may_replace_is_refused_wherever_it_stands_on_the_way() {
+    let [shared, safe] = [(); 2].map(|()| TempDir::new().unwrap());
     fs::set_permissions(shared.path(), Permissions::from_mode(0o777)).unwrap();
-    symlink(safe.path(), shared.path().join("link")).unwrap();
-    let bound = bind(&shared.path().join("link/agent.sock"), ACCESS).await;
-    assert!(matches!(bound, Err(SocketError::SharedDirectory { .. })), "{bound:?}");
+    let replaceable = shared.path().join("link");
+    symlink(safe.path(), &replaceable).unwrap();
+    symlink(&replaceable, safe.path().join("to the link")).unwrap();
+    for (name, directory) in
+        [("in the path", replaceable), ("behind a link", safe.path().join("to the link"))]
+    {
+        let bound = bind(&directory.join("agent.sock"), ACCESS).await;
+        assert!(matches!(bound, Err(SocketError::SharedDirectory { .. })), "{name}: {bound:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_link_of_another_user_in_a_sticky_directory_is_refused() {
+    let [sticky, safe] = [(); 2].map(|()| TempDir::new().unwrap());
+    fs::set_permissions(sticky.path(), Permissions::from_mode(0o1777)).unwrap();
+    let link = sticky.path().join("link");
+    symlink(safe.path(), &link).unwrap();
+    if given_away(&link) {
+        let bound = bind(&link.join("agent.sock"), ACCESS).await;
+        assert!(matches!(bound, Err(SocketError::ForeignDirectory { .. })), "{bound:?}");
+    }
+}
+
+#[tokio::test]
+async fn links_that_nobody_else_may_replace_are_followed_and_a_circle_is_not() {
+    let (folder, _) = folder();
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir_all(at("real/deep")).unwrap();
+    symlink("real/./deep", at("relative")).unwrap();
+    symlink(at("relative"), at("absolute")).unwrap();
+    symlink("circle", at("circle")).unwrap();
+    for (name, path, lies) in [
+        ("links", "absolute/agent.sock", "real/deep/agent.sock"),
+        ("above a link's target", "absolute/../up.sock", "real/up.sock"),
+        ("missing behind a link", "absolute/new/agent.sock", "real/deep/new/agent.sock"),
+    ] {
+        let _listener = bind(&at(path), ACCESS).await.unwrap();
+        assert!(at(lies).exists(), "{name}");
+    }
+    let circle = bind(&at("circle/agent.sock"), ACCESS).await;
+    assert!(matches!(circle, Err(SocketError::Directory { .. })), "{circle:?}");
+}
+
+/// Makes it that of uid 1337. Whether that could be done: only root can.
+fn given_away(path: &Path) -> bool {
+    lchown(path, Some(1337), None).is_ok()
 }
 
 #[tokio::test]
