@@ -94,8 +94,17 @@ pub enum FetchError {
 
 impl Fetcher {
     /// The document at `url`. Redirects are not followed. Authority and token files are read anew each time,
-    /// since clusters rotate both; `client` is made anew when the authorities are others.
+    /// since clusters rotate both. `client` is made anew when the `ca_file` has changed, and after a failure:
+    /// the authorities of the operating system may have been incomplete when it was made.
     pub(super) async fn get(&self, client: &mut HttpClient, url: &Url) -> Result<Vec<u8>, FetchError> {
+        let fetched = self.get_by(client, url).await;
+        if fetched.is_err() {
+            *client = HttpClient::default();
+        }
+        fetched
+    }
+
+    async fn get_by(&self, client: &mut HttpClient, url: &Url) -> Result<Vec<u8>, FetchError> {
         let failed = |source: reqwest::Error| FetchError::Request {
             url: url.to_string(),
             source: source.without_url(),

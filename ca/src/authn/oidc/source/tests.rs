@@ -160,24 +160,47 @@ async fn a_server_is_trusted_under_the_authority_that_is_configured_and_no_other
     assert!(Fetcher::default().get(client, &url).await.is_err(), "the operating system does not know it");
 }
 
+/// A server that gives every request of a connection the same answer, the next of `answers` for each connection.
+async fn answers_by_connection(answers: &'static [&'static str]) -> Url {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+    #[allow(clippy::disallowed_methods, reason = "ends with the connections, or with the test")]
+    tokio::spawn(async move {
+        for answer in answers {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut asked = [0; 4096];
+            while stream.read(&mut asked).await.is_ok_and(|length| length > 0) {
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        }
+    });
+    url
+}
+
 /// A client made anew would come by a second connection, which nobody accepts.
 #[tokio::test]
 async fn one_client_fetches_again_and_again() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
-    #[allow(clippy::disallowed_methods, reason = "ends with the connection")]
-    tokio::spawn(async move {
-        let (mut stream, _) = listener.accept().await.unwrap();
-        let mut asked = [0; 4096];
-        while stream.read(&mut asked).await.is_ok_and(|length| length > 0) {
-            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await.unwrap();
-        }
-    });
+    let url = answers_by_connection(&["HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"]).await;
     let (fetcher, client) = (Fetcher::default(), &mut HttpClient::default());
 
     for _ in 0..3 {
         assert_eq!(fetcher.get(client, &url).await.unwrap(), b"{}");
     }
+}
+
+/// One made before the operating system had its authorities would fail for ever. The old one would come by the
+/// first connection again.
+#[tokio::test]
+async fn a_fetch_that_failed_is_followed_by_one_with_a_new_client() {
+    let url = answers_by_connection(&[
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}",
+    ])
+    .await;
+    let (fetcher, client) = (Fetcher::default(), &mut HttpClient::default());
+    fetcher.get(client, &url).await.unwrap_err();
+
+    assert_eq!(fetcher.get(client, &url).await.unwrap(), b"{}");
 }
 
 #[tokio::test]
