@@ -113,6 +113,14 @@ pub struct AuditOpenError {
     source: io::Error,
 }
 
+/// Whether the log at `path` is free. Its lock is taken for a moment; nothing is made.
+///
+/// # Errors
+/// Another process writes it, or it cannot be opened.
+pub fn judge_lock(path: &Path) -> Result<(), AuditOpenError> {
+    file::judge_lock(path).map_err(|source| AuditOpenError { path: path.to_owned(), source })
+}
+
 impl AuditLog {
     /// Opens the log, closes what the last run left open, and starts the audit thread.
     ///

@@ -96,6 +96,14 @@ impl LogFile {
     }
 }
 
+/// Takes the lock of the file at `path` for a moment. What is not there, pipes and devices have none.
+pub(super) fn judge_lock(path: &Path) -> io::Result<()> {
+    if !path.is_file() {
+        return Ok(());
+    }
+    lock(&File::options().append(true).open(path)?)
+}
+
 fn lock(file: &File) -> io::Result<()> {
     file.try_lock().map_err(|refused| match refused {
         TryLockError::WouldBlock => io::Error::new(io::ErrorKind::ResourceBusy, "another process writes it"),

@@ -60,17 +60,22 @@ impl Sections {
                 document.fault("state.directory", chain(&error).to_string());
             }
         }
-        if directory_is_meant
-            && !document.is_faulty("audit.path")
-            && let Err(error) = self.audit.judge(&self.state)
-        {
-            document.fault("audit.path", chain(&error).to_string());
+        if directory_is_meant && !document.is_faulty("audit.path") {
+            self.judge_audit(document);
         }
         for (place, issuer) in self.issuers.iter().enumerate() {
             let Some(issuer) = issuer else { continue };
             for (key, error) in issuer.source.judge_files(self.development) {
                 document.fault(&format!("issuer[{place}].{key}"), chain(&error).to_string());
             }
+        }
+    }
+
+    fn judge_audit(&self, document: &Document) {
+        let writable = self.audit.judge(&self.state).map_err(|error| chain(&error).to_string());
+        let lock = || self.audit.judge_lock(&self.state).map_err(|error| chain(&error).to_string());
+        if let Err(fault) = writable.and_then(|()| lock()) {
+            document.fault("audit.path", fault);
         }
     }
 

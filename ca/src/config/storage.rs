@@ -7,6 +7,11 @@ use signet_runtime::{
     files::{self, FileError},
 };
 
+use crate::{
+    audit::{self, AuditOpenError},
+    store,
+};
+
 /// Where the authority is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateConfig {
@@ -43,6 +48,15 @@ impl AuditConfig {
         match self.path.parent() {
             Some(parent) if parent == state.directory && !parent.exists() => Ok(()),
             _ => files::judge_log_file(&self.path),
+        }
+    }
+
+    /// Nobody else may write the log. It is not asked while the CA of `state` runs, which does: that a second one
+    /// is refused for its state says more.
+    pub(super) fn judge_lock(&self, state: &StateConfig) -> Result<(), AuditOpenError> {
+        match store::holder(&state.directory) {
+            Some(_running) => Ok(()),
+            None => audit::judge_lock(&self.path),
         }
     }
 }

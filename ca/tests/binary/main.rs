@@ -91,23 +91,28 @@ fn check_accepts_what_can_be_started() {
 }
 
 #[test]
-fn check_of_a_running_ca_is_good_and_says_who_runs() {
+fn check_of_a_running_ca_is_good_and_says_who_runs_as_a_second_start_does() {
     let directory = directory();
     let mut ca = start(directory.path());
     let pid = ca.id();
 
     let (good, text) = output(directory.path(), &["--config", "ca.toml", "--development", "check"]);
+    let (started, refusal) = output(directory.path(), &["--config", "ca.toml", "--development"]);
 
     ca.kill().unwrap();
     ca.wait().unwrap();
     assert!(good, "{text}");
     assert!(text.contains(&format!("notice: state.directory: in use by process {pid}")), "{text}");
+    assert!(!started && refusal.contains(&format!("in use by process {pid}")), "{refusal}");
 }
 
 #[test]
 fn what_a_check_refuses_a_start_refuses_in_the_same_words_and_before_it_makes_anything() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = format!("'{}'", taken.local_addr().unwrap());
+    let log = tempfile::NamedTempFile::new().unwrap();
+    log.as_file().lock().unwrap();
+    let log = log.path().display();
     for (case, from, to, fault) in [
         (
             "a port that is taken",
@@ -127,6 +132,12 @@ fn what_a_check_refuses_a_start_refuses_in_the_same_words_and_before_it_makes_an
             "[state]",
             "[audit]\npath = 'none/a'\n[state]",
             "audit.path: cannot write none/a",
+        ),
+        (
+            "the audit of another CA",
+            "[state]",
+            &format!("[audit]\npath = '{log}'\n[state]"),
+            "each CA needs a log of its own: another process writes it",
         ),
         (
             "a filter",
