@@ -22,11 +22,11 @@ fn its_certificate_is_renewed_by_the_newest_token_in_the_volume_without_a_new_st
         };
         let mesh = Mesh::raise(programs, &plan).await?;
         let mut traffic = Traffic::through(&mesh).await?;
-        let streams = async || mesh.client.admin().sds_streams(mesh.workloads.frontend.name()).await;
-        let before = streams().await?;
         traffic.until_each_has_rotated(3).await?;
-        let after = streams().await?;
-        ensure!(before > 0 && after == before, "{before} streams have become {after}");
+        let (envoy, workload) = (mesh.client.admin(), mesh.workloads.frontend.name());
+        let again = envoy.sds_streams_again(workload).await?;
+        ensure!(envoy.sds_streams(workload).await? > 0, "no stream was counted");
+        ensure!(again == 0, "{again} streams were closed");
         traffic.must_be_unharmed().await
     });
 }

@@ -12,6 +12,9 @@ use crate::stage::{http, poll};
 /// Until Envoy has counted what its peer has seen already.
 const COUNTED_WITHIN: Duration = Duration::from_secs(10);
 
+/// SDS streams of a workload: one for its certificate, one for its roots.
+const STREAMS: u64 = 2;
+
 /// The admin interface of an Envoy.
 #[derive(Debug, Clone, Copy)]
 pub struct Admin {
@@ -91,6 +94,15 @@ impl Admin {
     /// How many SDS streams it has opened so far in the name of a workload of a [`Mesh`](crate::stage::Mesh).
     pub async fn sds_streams(self, workload: &str) -> Result<u64> {
         self.statistic(&format!("cluster.{}.upstream_rq_total", agent_cluster(workload))).await
+    }
+
+    /// How many of those streams were opened on a connection that had its streams already, because one of them had
+    /// been closed. A connection begins with two; it is lost, and replaced, when the machine stands still for
+    /// longer than a ping may take.
+    pub async fn sds_streams_again(self, workload: &str) -> Result<u64> {
+        let streams = self.sds_streams(workload).await?;
+        let connections = format!("cluster.{}.upstream_cx_total", agent_cluster(workload));
+        Ok(streams.saturating_sub(STREAMS * self.statistic(&connections).await?))
     }
 
     async fn contexts(self) -> Result<Vec<TlsContext>> {
