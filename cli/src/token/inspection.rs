@@ -51,14 +51,15 @@ impl Inspection {
 
 impl Inspection {
     /// What its times make of it at `now`, without leeway: `exp` is the first moment at which it is over (RFC 7519
-    /// §4.1.4), `nbf` the first at which it is good (§4.1.5).
+    /// §4.1.4), `nbf` the first at which it is good (§4.1.5). The CA requires both.
     fn standing(&self, now: SystemTime) -> String {
-        let moment = |name| self.claims.get(name).and_then(Value::as_u64).and_then(moment);
+        let moment = |name| self.claims.get(name).and_then(moment);
         match (moment("nbf"), moment("exp")) {
+            (_, None) => "has no end (`exp`) that is understood, and signet-ca refuses it".to_owned(),
+            (None, _) => "has no start (`nbf`) that is understood, and signet-ca refuses it".to_owned(),
             (_, Some(end)) if end <= now => format!("expired {} ago", between(end, now)),
             (Some(start), _) if now < start => format!("is not yet valid: in {}", between(now, start)),
             (_, Some(end)) => format!("is valid for {}", between(now, end)),
-            (_, None) => "has no end (`exp`) that is understood, and signet-ca refuses it".to_owned(),
         }
     }
 }
@@ -76,9 +77,9 @@ fn section(
     writeln!(f, "\n{title}")?;
     let width = members.keys().map(String::len).max().unwrap_or_default();
     for (name, value) in members {
-        let time = TIMES.contains(&name.as_str()).then(|| value.as_u64()).flatten();
+        let time = TIMES.contains(&name.as_str()).then(|| moment(value)).flatten();
         match (time, value) {
-            (Some(seconds), _) => writeln!(f, "  {name:width$}  {}", shown(seconds, now))?,
+            (Some(moment), _) => writeln!(f, "  {name:width$}  {}", shown(moment, now))?,
             (None, Value::String(text)) => writeln!(f, "  {name:width$}  {text}")?,
             (None, other) => writeln!(f, "  {name:width$}  {other}")?,
         }
@@ -86,15 +87,18 @@ fn section(
     Ok(())
 }
 
-/// RFC 3339, and how far from now.
-fn shown(seconds: u64, now: SystemTime) -> String {
-    let Some(moment) = moment(seconds) else { return format!("{seconds} (beyond the year 9999)") };
+/// RFC 3339, as far as that goes, and how far from now.
+fn shown(moment: SystemTime, now: SystemTime) -> String {
     let distance = if moment < now {
         format!("{} ago", between(moment, now))
     } else {
         format!("in {}", between(now, moment))
     };
-    format!("{} ({distance})", format_rfc3339_seconds(moment))
+    if moment < UNIX_EPOCH + YEAR_10000 {
+        format!("{} ({distance})", format_rfc3339_seconds(moment))
+    } else {
+        format!("beyond the year 9999 ({distance})")
+    }
 }
 
 /// Whole seconds.
@@ -103,10 +107,11 @@ fn between(earlier: SystemTime, later: SystemTime) -> impl fmt::Display {
     format_duration(Duration::from_secs(distance.as_secs()))
 }
 
-/// Seconds since 1970, as far as a calendar goes.
-fn moment(seconds: u64) -> Option<SystemTime> {
-    UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).filter(|_| seconds < YEAR_10000)
+/// A NumericDate, as the CA reads it: seconds since 1970, perhaps with a fraction (RFC 7519 §2).
+fn moment(seconds: &Value) -> Option<SystemTime> {
+    let since_1970 = Duration::try_from_secs_f64(seconds.as_f64()?).ok()?;
+    UNIX_EPOCH.checked_add(since_1970)
 }
 
-/// 10000-01-01T00:00:00Z, where RFC 3339 ends.
-const YEAR_10000: u64 = 253_402_300_800;
+/// 10000-01-01T00:00:00Z since 1970, where RFC 3339 ends.
+const YEAR_10000: Duration = Duration::from_secs(253_402_300_800);

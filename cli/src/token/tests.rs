@@ -102,11 +102,17 @@ fn a_token_is_shown_with_times_that_a_person_can_read() {
 #[test]
 fn a_person_is_told_at_once_whether_a_token_is_good_by_its_times() {
     for (claims, standing) in [
-        (r#"{"exp":1000}"#, "expired 0s ago"),
+        (r#"{"nbf":0,"exp":1000}"#, "expired 0s ago"),
         (r#"{"nbf":2000,"exp":940}"#, "expired 1m ago"),
         (r#"{"nbf":1001,"exp":2000}"#, "is not yet valid: in 1s"),
         (r#"{"nbf":1000,"exp":1001}"#, "is valid for 1s"),
-        (r#"{"exp":4600}"#, "is valid for 1h"),
+        (r#"{"nbf":1000.5,"exp":1002.5}"#, "is not yet valid: in 0s"),
+        (r#"{"nbf":999.5,"exp":1002.5}"#, "is valid for 2s"),
+        (r#"{"nbf":0,"exp":999.5}"#, "expired 0s ago"),
+        (r#"{"nbf":0,"exp":1e12}"#, "is valid for 31688years 1month 1day 14h 56m 24s"),
+        (r#"{"exp":4600}"#, "has no start (`nbf`) that is understood, and signet-ca refuses it"),
+        (r#"{"nbf":-1,"exp":4600}"#, "has no start (`nbf`) that is understood, and signet-ca refuses it"),
+        (r#"{"nbf":0,"exp":1e30}"#, "has no end (`exp`) that is understood, and signet-ca refuses it"),
         ("{}", "has no end (`exp`) that is understood, and signet-ca refuses it"),
     ] {
         let token = format!("e30.{}.x", URL_SAFE_NO_PAD.encode(claims));
@@ -126,10 +132,19 @@ fn what_is_no_token_is_named() {
 }
 
 #[test]
-fn a_time_beyond_all_calendars_is_shown_all_the_same() {
-    let claims = URL_SAFE_NO_PAD.encode(format!("{{\"exp\":{}}}", u64::MAX));
-    let shown = Inspection::of(&format!("e30.{claims}.x")).unwrap().at(UNIX_EPOCH).to_string();
-    assert!(shown.contains("beyond the year 9999"), "{shown}");
+fn a_time_is_shown_as_the_ca_reads_it() {
+    for (exp, shown) in [
+        ("1000.5", "1970-01-01T00:16:40Z (in 16m 40s)"),
+        ("253402300799", "9999-12-31T23:59:59Z"),
+        ("253402300800", "beyond the year 9999 (in "),
+        ("18446744073709551615", "18446744073709551615\n"),
+        ("-1", "-1\n"),
+        ("\"1000\"", "1000\n"),
+    ] {
+        let claims = URL_SAFE_NO_PAD.encode(format!("{{\"exp\":{exp}}}"));
+        let inspected = Inspection::of(&format!("e30.{claims}.x")).unwrap().at(UNIX_EPOCH).to_string();
+        assert!(inspected.contains(&format!("  exp  {shown}")), "{exp}: {inspected}");
+    }
 }
 
 fn run(arguments: &[&str], keys: &Path) -> String {
