@@ -59,7 +59,8 @@ impl Daemon {
         &mut self.process
     }
 
-    /// The sum of a metric over all its labels, as `/metrics` tells it; 0 for one that nothing has touched yet.
+    /// The sum of a metric over all its labels, or its value where `name` includes them, as `/metrics` tells it; 0 for
+    /// one that nothing has touched yet.
     pub async fn metric(&self, name: &str) -> Result<f64> {
         let answer = http::get(self.operations, "/metrics").await?;
         let samples = answer.body.lines().filter_map(|line| {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use signet::stage::envoy::SdsVariant;
 use signet::stage::{Mesh, Plan, TokenPath};
 use signet_tests::alone;
@@ -12,6 +12,9 @@ use tokio::time::Instant;
 /// How long something is away. At the latest moment of its renewal a certificate has 6 s left: what starts again has
 /// the rest of them on a busy machine.
 const AWAY: Duration = Duration::from_millis(1500);
+
+/// Between one look at what happens in an outage and the next.
+const LOOK: Duration = Duration::from_millis(100);
 
 #[test]
 fn the_agent_is_killed_and_started_again() {
@@ -28,12 +31,23 @@ fn the_agent_is_killed_and_started_again() {
 #[test]
 fn the_ca_is_killed_and_started_again() {
     alone(async |programs| {
-        let mut mesh = Mesh::raise(programs, &PLAN).await?;
+        // The agent has a token for `frontend` at any time, and asks when renewal is due. For `orders` it has a dead one,
+        // and waits for the CA before it asks the proxy to come back with another. They are due after 12 to 21 s, so
+        // that a busy machine has 9 s at least to start a CA.
+        let leaf_lifetime = Duration::from_secs(30);
+        let plan = Plan { leaf_lifetime, frontend_token: TokenPath::Agent, ..PLAN };
+        let mut mesh = Mesh::raise(programs, &plan).await?;
         let mut traffic = Traffic::through(&mesh).await?;
+        let before = renewals_without_a_ca(&mut mesh).await?;
         mesh.ca.daemon().kill()?;
-        traffic.until(Instant::now() + AWAY).await?;
+        let limit = Instant::now() + leaf_lifetime;
+        while renewals_without_a_ca(&mut mesh).await? <= before {
+            ensure!(Instant::now() < limit, "nobody wanted the CA while it was away");
+            traffic.until(Instant::now() + LOOK).await?;
+        }
         mesh.ca.daemon().start_again(&mesh.stage)?;
-        go_on(traffic).await
+        traffic.until_each_has_rotated(1).await?;
+        traffic.must_be_unharmed().await
     });
 }
 
@@ -49,6 +63,11 @@ fn a_token_is_replaced_while_it_is_still_good() {
         }
         go_on(traffic).await
     });
+}
+
+/// Renewals that were due and failed because the CA could not be had.
+async fn renewals_without_a_ca(mesh: &mut Mesh) -> Result<f64> {
+    mesh.agent.daemon().metric("signet_agent_renewals_total{outcome=\"unavailable\"}").await
 }
 
 /// Until both certificates have been renewed twice more. One renewal may be what the outage itself caused.
