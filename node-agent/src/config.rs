@@ -8,14 +8,14 @@ mod certificate;
 mod identity;
 mod limits;
 mod operations;
+mod sections;
 mod socket;
 
 use std::path::Path;
 
-use signet_client::Token;
 use signet_runtime::{
     config::{Document, Environment, Faults},
-    telemetry::{TelemetryConfig, chain},
+    telemetry::TelemetryConfig,
 };
 
 pub use self::{
@@ -23,7 +23,7 @@ pub use self::{
     operations::OperationsConfig, socket::SocketConfig,
 };
 
-use crate::workload::token::IdentitySource;
+use self::sections::Sections;
 
 /// Prefix of the environment variables that override keys: `SIGNET_AGENT_CA_ADDRESS`.
 const ENVIRONMENT_PREFIX: &str = "SIGNET_AGENT_";
@@ -56,44 +56,34 @@ impl Config {
     /// # Errors
     /// Everything that is wrong, at once.
     pub fn load(file: Option<&Path>) -> Result<Self, Faults> {
-        let environment = Environment::of_process(ENVIRONMENT_PREFIX, &[CONFIG_VARIABLE]);
-        Self::read(Document::load(file, environment)?)
+        Self::read(document(file)?)
+    }
+
+    /// Finds what [`load`](Self::load) finds, and what is wrong with the files that the configuration names:
+    /// sockets that a start would refuse, and others that it would wait for, saying so in its log. Whether
+    /// somebody serves a socket already is not asked.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once.
+    pub fn check(file: Option<&Path>) -> Result<(), Faults> {
+        Self::judge(document(file)?)
     }
 
     fn read(document: Document) -> Result<Self, Faults> {
-        let identity = IdentityConfig::read(&document.section("identity"));
-        let ca = identity
-            .as_ref()
-            .and_then(|identity| CaConfig::read(&document.section("ca"), &identity.trust_domain));
-        let sockets = socket::read_all(&document.tables("socket"));
-        let certificate = CertificateConfig::read(&document.section("certificate"));
-        let limits = LimitsConfig::read(&document.section("limits"));
-        let operations = OperationsConfig::read(&document.section("operations"));
-        let telemetry = TelemetryConfig::from_section(&document.section("telemetry"));
-        let checked = identity.zip(ca).zip(sockets);
-        document.finish(checked.map(|((identity, ca), sockets)| Self {
-            identity,
-            ca,
-            sockets,
-            certificate,
-            limits,
-            operations,
-            telemetry,
-        }))
+        let config = Sections::read(&document).checked();
+        document.finish(config)
     }
 
-    /// What is wrong with the files that the configuration names. For `signet-node-agent check`: an agent that
-    /// is started waits for them, and says so in its log.
-    pub fn check_files(&self) -> Vec<String> {
-        let anchors = self.ca.endpoint.check_anchors().err();
-        let anchors = anchors.map(|error| format!("ca.anchors: {}", chain(&error)));
-        let tokens = self.sockets.iter().enumerate().filter_map(|(place, socket)| {
-            let IdentitySource::TokenFile(path) = &socket.identity else { return None };
-            let error = Token::read(path).err()?;
-            Some(format!("socket[{place}].token_file: {}", chain(&error)))
-        });
-        anchors.into_iter().chain(tokens).collect()
+    fn judge(document: Document) -> Result<(), Faults> {
+        let sections = Sections::read(&document);
+        sections.judge_files(&document);
+        let config = sections.checked();
+        document.finish(config).map(drop)
     }
+}
+
+fn document(file: Option<&Path>) -> Result<Document, Faults> {
+    Document::load(file, Environment::of_process(ENVIRONMENT_PREFIX, &[CONFIG_VARIABLE]))
 }
 
 #[cfg(test)]

@@ -1,6 +1,10 @@
 //! `signet-node-agent`: serves, or checks its configuration.
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -30,24 +34,23 @@ enum Command {
 
 fn main() -> ExitCode {
     let Arguments { config, command } = Arguments::parse();
-    let config = match Config::load(config.as_deref()) {
-        Ok(config) => config,
-        Err(faults) => return failed(&faults.to_string()),
+    let ended = match command {
+        Some(Command::Check) => check(config.as_deref()),
+        None => Config::load(config.as_deref()).map_err(Into::into).and_then(serve),
     };
-    match command {
-        Some(Command::Check) => check(&config),
-        None => serve(config).map_or_else(|error| failed(&format!("{error:#}")), |()| ExitCode::SUCCESS),
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("signet-node-agent: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }
 
-fn check(config: &Config) -> ExitCode {
-    let faults = config.check_files();
-    if faults.is_empty() {
-        eprintln!("signet-node-agent: the configuration is good");
-        return ExitCode::SUCCESS;
-    }
-    faults.iter().for_each(|fault| eprintln!("signet-node-agent: {fault}"));
-    ExitCode::FAILURE
+fn check(config: Option<&Path>) -> anyhow::Result<()> {
+    Config::check(config)?;
+    eprintln!("signet-node-agent: the configuration is good");
+    Ok(())
 }
 
 fn serve(config: Config) -> anyhow::Result<()> {
@@ -62,9 +65,4 @@ fn serve(config: Config) -> anyhow::Result<()> {
         anyhow::Ok(())
     }))?;
     ended.unwrap_or(Ok(()))
-}
-
-fn failed(reason: &str) -> ExitCode {
-    eprintln!("signet-node-agent: {reason}");
-    ExitCode::FAILURE
 }

@@ -28,16 +28,26 @@ pub(crate) struct Access {
 /// finds the old one or the new one, and never one that is too open. What is not a dead socket is left alone.
 /// Nothing is removed at the end of the process, because by then the path may be the next process's socket.
 pub(crate) async fn bind(path: &Path, access: Access) -> Result<UnixListener, SocketError> {
-    if path.as_os_str().len() > MAX_PATH_BYTES {
-        return Err(SocketError::LongPath { path: path.to_owned() });
-    }
+    judge(path)?;
     directory::prepare(path)?;
     refuse_what_is_not_ours(path).await?;
-    let new = beside(path);
+    let new = beside(path, process::id());
     remove_dead(&new).await?;
     put(&new, path, access).inspect_err(|_| {
         let _ = fs::remove_file(&new);
     })
+}
+
+/// Whether [`bind`] would refuse the path, as far as that shows without making anything, and without asking who
+/// serves a socket that lies there.
+pub(crate) fn judge(path: &Path) -> Result<(), SocketError> {
+    for path in [path, &beside(path, LONGEST_PID)] {
+        if path.as_os_str().len() > MAX_PATH_BYTES {
+            return Err(SocketError::LongPath { path: path.to_owned() });
+        }
+    }
+    directory::judge(path)?;
+    is_socket(path).map(drop)
 }
 
 fn put(new: &Path, path: &Path, access: Access) -> Result<UnixListener, SocketError> {
@@ -59,14 +69,8 @@ fn put(new: &Path, path: &Path, access: Access) -> Result<UnixListener, SocketEr
 /// Leaves only what may be replaced: nothing, or a socket that nobody listens on. Never waits: a listener whose
 /// backlog is full is told from one that is gone (connect(2), EAGAIN).
 async fn refuse_what_is_not_ours(path: &Path) -> Result<(), SocketError> {
-    let unreadable = |source| SocketError::Bind { path: path.to_owned(), source };
-    let kind = match fs::symlink_metadata(path) {
-        Ok(metadata) => metadata.file_type(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(unreadable(error)),
-    };
-    if !kind.is_socket() {
-        return Err(SocketError::NotASocket { path: path.to_owned() });
+    if !is_socket(path)? {
+        return Ok(());
     }
     match UnixStream::connect(path).await {
         Ok(_) => Err(SocketError::InUse { path: path.to_owned() }),
@@ -74,7 +78,17 @@ async fn refuse_what_is_not_ours(path: &Path) -> Result<(), SocketError> {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
             Err(SocketError::InUse { path: path.to_owned() })
         }
-        Err(error) => Err(unreadable(error)),
+        Err(source) => Err(SocketError::Bind { path: path.to_owned(), source }),
+    }
+}
+
+/// Whether something lies there; nothing but a socket may.
+fn is_socket(path: &Path) -> Result<bool, SocketError> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.file_type().is_socket() => Ok(true),
+        Ok(_) => Err(SocketError::NotASocket { path: path.to_owned() }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(SocketError::Bind { path: path.to_owned(), source }),
     }
 }
 
@@ -90,8 +104,8 @@ async fn remove_dead(new: &Path) -> Result<(), SocketError> {
 }
 
 /// In the same directory, so that the rename replaces at once.
-fn beside(path: &Path) -> PathBuf {
-    path.with_file_name(format!(".{}", process::id()))
+fn beside(path: &Path, pid: u32) -> PathBuf {
+    path.with_file_name(format!(".{pid}"))
 }
 
 /// Why there is no socket.
@@ -109,10 +123,10 @@ pub(crate) enum SocketError {
         /// The path.
         path: PathBuf,
     },
-    /// No proxy could connect: the address of a Unix socket has room for no more (unix(7)).
-    #[error("the path {} is longer than {MAX_PATH_BYTES} bytes; set a shorter `path` of `[[socket]]`", path.display())]
+    /// No proxy could connect, or no socket be made: the address of one has room for no more (unix(7)).
+    #[error("the path {} is longer than {MAX_PATH_BYTES} bytes (a socket has the agent's pid for a name until it is in its place); set a shorter `path` of `[[socket]]`", path.display())]
     LongPath {
-        /// The path.
+        /// The socket's, or that beside it.
         path: PathBuf,
     },
     /// There is no directory for it.
@@ -163,6 +177,8 @@ pub(crate) enum SocketError {
 
 /// `sun_path` of Linux has 108 bytes, the last of which is zero.
 const MAX_PATH_BYTES: usize = 107;
+/// The most that Linux can be told to give (`kernel.pid_max`): what is good for one process is good for all.
+const LONGEST_PID: u32 = 4_194_304;
 /// What Linux allows by default (`net.core.somaxconn`): all proxies of a node return at once after a restart.
 const BACKLOG: u32 = 4096;
 

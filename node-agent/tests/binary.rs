@@ -30,37 +30,60 @@ fn mode_of(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o7777
 }
 
-fn check(directory: &Path, file: &str) -> (bool, String) {
+fn output(directory: &Path, arguments: &[&str]) -> (bool, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_signet-node-agent"));
-    command.current_dir(directory).args(["check", "--config", file]).stdin(Stdio::null());
+    command.current_dir(directory).args(arguments).stdin(Stdio::null());
     let Output { status, stdout, stderr } = command.output().unwrap();
     (status.success(), String::from_utf8([stdout, stderr].concat()).unwrap())
 }
 
 #[test]
-fn check_reports_every_fault_and_starts_nothing() {
+fn check_reports_every_fault_at_once_and_makes_nothing() {
     let directory = tempfile::tempdir().unwrap();
-    let socket = "[[socket]]\npath = 'run/agent.sock'\n";
-    let token = "identity = 'token-file'\ntoken_file = 'none'\nallowed_uids = [1]\n";
-    for (name, text, parts) in [
-        (
-            "the file",
-            format!("[ca]\naddress = 'x'\n[limits]\nstream = 1\n{socket}"),
-            ["ca.address: ", "limits.stream: unknown key"],
-        ),
-        (
-            "what it names",
-            format!("[ca]\nanchors = 'none.pem'\n{socket}{token}"),
-            ["ca.anchors: ", "socket[0].token_file: "],
-        ),
+    let text = "[ca]\nanchors = 'none.pem'\n[limits]\nstream = 1\n\
+                [[socket]]\npath = 'run/agent.sock'\n\
+                identity = 'token-file'\ntoken_file = 'none'\nallowed_uids = [1]\n\
+                [[socket]]\npath = 'agent.toml'\n[[socket]]\nmode = 'x'";
+    fs::write(directory.path().join("agent.toml"), text).unwrap();
+
+    let (good, told) = output(directory.path(), &["check", "--config", "agent.toml"]);
+
+    assert!(!good);
+    for fault in [
+        "ca.anchors: cannot read",
+        "limits.stream: unknown key",
+        "socket[0].token_file: ",
+        "socket[1].path: agent.toml is not a socket",
+        "socket[2].mode: ",
     ] {
-        fs::write(directory.path().join("agent.toml"), text).unwrap();
+        assert!(told.contains(fault), "{fault}: {told}");
+    }
+    assert!(!directory.path().join("run").exists(), "a check makes nothing");
+}
 
-        let (good, told) = check(directory.path(), "agent.toml");
-
-        assert!(!good, "{name}");
-        assert!(parts.iter().all(|part| told.contains(part)), "{name}: {told}");
-        assert!(!directory.path().join("run").exists(), "{name}: a check makes nothing");
+#[test]
+fn what_a_check_refuses_of_a_socket_a_start_refuses_in_the_same_words() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    fs::write(at("file"), "precious").unwrap();
+    fs::create_dir(at("open")).unwrap();
+    fs::set_permissions(at("open"), fs::Permissions::from_mode(0o777)).unwrap();
+    let long = "a".repeat(200);
+    for (name, path, fault) in [
+        ("too long", &*long, "is longer than 107 bytes"),
+        (
+            "below a directory that others may write to",
+            "open/its own/agent.sock",
+            "group or others may write",
+        ),
+        ("a regular file", "file", "file is not a socket and is left alone"),
+        ("below a regular file", "file/agent.sock", "cannot make the directory"),
+    ] {
+        fs::write(at("agent.toml"), format!("[[socket]]\npath = '{path}'")).unwrap();
+        for command in [&["check"][..], &[]] {
+            let (good, told) = output(directory.path(), &[command, &["--config", "agent.toml"]].concat());
+            assert!(!good && told.contains(fault), "{name}, {command:?}: {told}");
+        }
     }
 }
 

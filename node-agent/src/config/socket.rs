@@ -35,15 +35,15 @@ impl Setting for Source {
     }
 }
 
-/// All sockets; without any, the one default. `None`: a fault was reported.
-pub(super) fn read_all(sections: &[Section<'_>]) -> Option<Vec<SocketConfig>> {
+/// All sockets; without any, the one default. `None` for one of which a fault was reported.
+pub(super) fn read_all(sections: &[Section<'_>]) -> Vec<Option<SocketConfig>> {
     if sections.is_empty() {
-        return Some(vec![SocketConfig {
+        return vec![Some(SocketConfig {
             path: PathBuf::from(DEFAULT_PATH),
             mode: OPEN,
             allowed_uids: BTreeSet::new(),
             identity: IdentitySource::StreamToken,
-        }]);
+        })];
     }
     let sockets: Vec<Option<SocketConfig>> = sections.iter().map(SocketConfig::read).collect();
     let mut paths = BTreeSet::new();
@@ -52,7 +52,7 @@ pub(super) fn read_all(sections: &[Section<'_>]) -> Option<Vec<SocketConfig>> {
             section.fault("path", "another `[[socket]]` has the same path (want one path for each)");
         }
     }
-    sockets.into_iter().collect()
+    sockets
 }
 
 impl SocketConfig {

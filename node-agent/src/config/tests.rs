@@ -3,18 +3,27 @@
 use std::time::Duration;
 
 use super::*;
+use crate::workload::token::IdentitySource;
 
 fn read(text: &str) -> Result<Config, Faults> {
-    read_with(text, &[])
+    Config::read(document_of(text, &[]))
 }
 
 fn read_with(text: &str, variables: &[(&str, &str)]) -> Result<Config, Faults> {
+    Config::read(document_of(text, variables))
+}
+
+fn document_of(text: &str, variables: &[(&str, &str)]) -> Document {
     let environment = Environment::of(ENVIRONMENT_PREFIX, &[CONFIG_VARIABLE], variables.iter().copied());
-    Config::read(Document::parse("agent.toml", text, environment)?)
+    Document::parse("agent.toml", text, environment).unwrap()
 }
 
 fn told(text: &str) -> String {
     read(text).unwrap_err().to_string()
+}
+
+fn judged(text: &str) -> String {
+    Config::judge(document_of(text, &[])).unwrap_err().to_string()
 }
 
 #[test]
@@ -197,14 +206,22 @@ fn a_node_without_room_for_streams_is_a_fault_and_no_panic() {
 #[test]
 fn missing_files_are_found_by_a_check_and_do_not_keep_an_agent_from_starting() {
     let socket = "[[socket]]\nidentity = 'token-file'\ntoken_file = '/nowhere/token'\nallowed_uids = [1]";
-    let config = read(&format!("[ca]\nanchors = '/nowhere/root.pem'\n{socket}")).unwrap();
-    let faults = config.check_files();
-    assert!(
-        faults[0].starts_with("ca.anchors: cannot read the CA's trust anchors /nowhere/root.pem"),
-        "{faults:?}"
-    );
-    assert!(
-        faults[1].starts_with("socket[0].token_file: cannot read the token file /nowhere/token"),
-        "{faults:?}"
-    );
+    let text = format!("[ca]\nanchors = '/nowhere/root.pem'\n{socket}");
+    read(&text).unwrap();
+    let told = judged(&text);
+    for fault in [
+        "ca.anchors: cannot read the CA's trust anchors /nowhere/root.pem",
+        "socket[0].token_file: cannot read the token file /nowhere/token",
+    ] {
+        assert!(told.contains(fault), "{told}");
+    }
+}
+
+#[test]
+fn the_files_of_a_key_that_has_a_fault_are_not_judged() {
+    let path = format!("path = '/{}'", "a".repeat(200));
+    let told = judged(&format!("[[socket]]\n{path}\n[[socket]]\n{path}"));
+    assert!(told.contains("socket[0].path: the path /aaa"), "{told}");
+    assert!(told.contains("socket[1].path: another"), "{told}");
+    assert_eq!(told.matches("socket[1].path").count(), 1, "{told}");
 }

@@ -8,22 +8,42 @@ use std::{
     path::{self, Component, Path, PathBuf},
 };
 
-use rustix::{io::Errno, process::geteuid};
+use rustix::{
+    fs::{Access, access},
+    io::Errno,
+    process::geteuid,
+};
 
 use super::SocketError;
 
 /// Makes the directory with all that is missing above it, searchable for everybody. Refuses it, before anything is
 /// made in it, if somebody else could put a socket of their own in the place of ours and collect tokens.
 pub(super) fn prepare(socket: &Path) -> Result<(), SocketError> {
-    while let Some(missing) = judge(socket)? {
+    while let Some(missing) = first_missing(socket)? {
         make(&missing).map_err(|source| SocketError::Directory { path: missing, source })?;
     }
     Ok(())
 }
 
+/// Whether [`prepare`] would do its work, and a socket could be made in the directory then.
+pub(super) fn judge(socket: &Path) -> Result<(), SocketError> {
+    match first_missing(socket)? {
+        Some(missing) => {
+            writable(&missing).map_err(|source| SocketError::Directory { path: missing, source })
+        }
+        None => writable(socket).map_err(|source| SocketError::Bind { path: socket.to_owned(), source }),
+    }
+}
+
+/// Whether what is at `path` can be made there.
+fn writable(path: &Path) -> io::Result<()> {
+    let directory = path.parent().unwrap_or(path).join(".");
+    access(directory, Access::WRITE_OK | Access::EXEC_OK).map_err(Into::into)
+}
+
 /// The first directory that is missing on the way to the socket. Goes the way of the system (path_resolution(7)), one
 /// name at a time: whoever may rename one of the directories on it, or owns a link on it, decides where it leads.
-fn judge(socket: &Path) -> Result<Option<PathBuf>, SocketError> {
+fn first_missing(socket: &Path) -> Result<Option<PathBuf>, SocketError> {
     let failed = |path: &Path, source| SocketError::Directory { path: path.to_owned(), source };
     let whole = path::absolute(socket).map_err(|source| failed(socket, source))?;
     let (mut here, mut ahead) = (PathBuf::new(), names(whole.parent().unwrap_or(&whole)));

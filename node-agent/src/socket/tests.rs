@@ -194,7 +194,7 @@ async fn what_is_not_a_socket_is_left_alone() {
 #[tokio::test]
 async fn what_a_dead_process_left_half_made_is_replaced() {
     let (_folder, path) = folder();
-    drop(UnixListener::bind(beside(&path)).unwrap());
+    drop(UnixListener::bind(beside(&path, process::id())).unwrap());
     bind(&path, ACCESS).await.unwrap();
 }
 
@@ -205,5 +205,16 @@ async fn a_path_that_no_proxy_could_connect_to_is_refused() {
     let _listener = bind(&of_bytes(MAX_PATH_BYTES), ACCESS).await.unwrap();
     UnixStream::connect(of_bytes(MAX_PATH_BYTES)).await.unwrap();
     let refused = bind(&of_bytes(MAX_PATH_BYTES + 1), ACCESS).await;
+    assert!(matches!(refused, Err(SocketError::LongPath { .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_short_name_in_a_directory_without_room_for_a_pid_is_refused_as_too_long() {
+    let (folder, _) = folder();
+    let in_directory_of =
+        |bytes: usize| folder.path().join("a".repeat(bytes - folder.path().as_os_str().len() - 1)).join("s");
+    let room = MAX_PATH_BYTES - "/.4194304".len();
+    let _listener = bind(&in_directory_of(room), ACCESS).await.unwrap();
+    let refused = bind(&in_directory_of(room + 1), ACCESS).await;
     assert!(matches!(refused, Err(SocketError::LongPath { .. })), "{refused:?}");
 }
