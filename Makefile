@@ -9,8 +9,8 @@ help: ## List the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 14
 
 demo: ## See it work with real Envoys, in under 3 minutes (ARGS=--keep leaves all of it running)
-	@cargo build --quiet $(programs)
-	@envoy=$$(scripts/envoy) && $(target)/debug/signet demo --envoy "$$envoy" $(ARGS)
+	@envoy=$$(scripts/envoy) && cargo build --quiet $(programs) || { echo "0 passed, 1 failed"; exit 1; }; \
+	$(target)/debug/signet demo --envoy "$$envoy" $(ARGS)
 
 check: ## Check format, lints, documentation, dependencies and architecture
 	@scripts/check

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use signet_runtime::shutdown::on_signal;
 use tokio::time::Instant;
@@ -59,27 +59,31 @@ impl Demo {
         Ok(if all_held { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    /// Dropping the mesh, at the end or half-way, ends and removes all that was started.
+    /// Dropping the mesh, at the end or half-way, ends and removes all that was started. A sum comes in any case.
     async fn run_until(self, stop: CancellationToken) -> Result<bool> {
         let mut report = Report::to_stdout();
-        let Some(played) = stop.run_until_cancelled(self.play(&mut report)).await else {
-            report.title("\nInterrupted. Nothing is left behind.")?;
-            return Ok(false);
+        let began = Instant::now();
+        let played = stop.run_until_cancelled(self.play(&mut report)).await;
+        let (mesh, broken) = match played.unwrap_or_else(|| Err(anyhow!("Interrupted"))) {
+            Ok(mesh) => (Some(mesh), "A promise was broken. With --keep everything stays, to look around."),
+            Err(error) => {
+                report.shown(Err(error))?;
+                (None, "It did not come to its end. Nothing is left behind.")
+            }
         };
-        let (mesh, all_held) = played?;
-        if self.keep {
-            invite(&mesh, &mut report)?;
+        let held = format!("Every promise held. It took {} s.", began.elapsed().as_secs());
+        let all_held = report.verdict(&held, broken)?;
+        if let (true, Some(mesh)) = (self.keep, &mesh) {
+            invite(mesh, &mut report)?;
             stop.cancelled().await;
             let directory = mesh.stage.directory().display().to_string();
             report
                 .title(&format!("\nEnding both Envoys, the agent and the CA, and removing {directory}."))?;
         }
-        drop(mesh);
         Ok(all_held)
     }
 
-    async fn play(&self, report: &mut Report<Stdout>) -> Result<(Mesh, bool)> {
-        let began = Instant::now();
+    async fn play(&self, report: &mut Report<Stdout>) -> Result<Mesh> {
         report.title("Signet: a workload's token becomes a certificate in a real Envoy, and stays fresh")?;
         // It runs in a directory of its own: a relative path is one from here.
         let envoy = self.envoy.canonicalize();
@@ -99,12 +103,7 @@ impl Demo {
         }
         report.promise("A CSR for somebody else's name is refused, and audited")?;
         report.shown(impostor::is_refused(&mesh).await)?;
-
-        let all_held = report.verdict(
-            &format!("Every promise held. It took {} s.", began.elapsed().as_secs()),
-            "A promise was broken. With --keep everything stays, to look around.",
-        )?;
-        Ok((mesh, all_held))
+        Ok(mesh)
     }
 }
 

@@ -1,10 +1,11 @@
-//! `signet demo` leaves nothing behind, in whatever way it ends.
+//! `signet demo` leaves nothing behind and sums up, in whatever way it ends.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 use signet::stage::{Process, Program, Programs, Stage, poll};
 use signet_tests::alone;
@@ -18,7 +19,9 @@ fn a_demo_that_is_interrupted_leaves_nothing_behind() {
         for signal in [Signal::INT, Signal::TERM] {
             let (stage, mut demo) = demo_under_way(programs).await?;
             demo.stop(signal, SOON).await?;
-            ensure!(demo.log()?.contains("Interrupted"), "{signal:?} did not reach it:\n{}", demo.log()?);
+            let said = demo.log()?;
+            ensure!(said.contains("Interrupted"), "{signal:?} did not reach it:\n{said}");
+            ensure!(said.lines().next_back().is_some_and(|sum| sum.ends_with(" failed")), "no sum:\n{said}");
             nothing_is_left(&temporary(&stage)).await?;
         }
         Ok(())
@@ -34,24 +37,44 @@ fn a_demo_that_is_killed_leaves_nothing_behind() {
     });
 }
 
+#[test]
+fn a_demo_that_cannot_set_its_stage_says_why_and_sums_up() {
+    alone(async |programs| {
+        let stage = Stage::set()?;
+        let no_envoy = stage.write("envoy", "#!/bin/sh\necho this is no Envoy; exit 1\n")?;
+        fs::set_permissions(&no_envoy, Permissions::from_mode(0o755))?;
+        let mut demo = start(&stage, programs, &no_envoy)?;
+        let ended = async || demo.ended().ok().flatten();
+        let status = poll::until(Instant::now() + SOON, poll::PACE, ended).await.context("it goes on")?;
+        let said = demo.log()?;
+        ensure!(!status.success() && said.contains("this is no Envoy"), "{status}: {said}");
+        ensure!(said.ends_with("\n0 passed, 1 failed\n"), "{said}");
+        nothing_is_left(&temporary(&stage)).await
+    });
+}
+
 /// It has begun to show something: all that it needs for that runs, and its guard knows of it.
 async fn demo_under_way(programs: &Programs) -> Result<(Stage, Process)> {
     let stage = Stage::set()?;
-    let temporary = temporary(&stage);
-    fs::create_dir(&temporary)?;
-    let program = Program::new("demo", programs.signet()?)
-        .environment("TMPDIR", &temporary)
-        .environment("ENVOY", programs.envoy())
-        .argument("demo");
-    let mut demo = stage.start(&program)?;
+    let mut demo = start(&stage, programs, programs.envoy())?;
     let log = stage.directory().join("demo.log");
     let shows = async || fs::read_to_string(&log).is_ok_and(|log| log.contains("\n1. ")).then_some(());
     demo.until("under way", SOON, shows).await?;
-    let running = command_lines_with(&temporary);
+    let running = command_lines_with(&temporary(&stage));
     for name in ["signet-ca", "signet-node-agent", "client.json", "server.json"] {
         ensure!(running.iter().any(|line| line.contains(name)), "no {name} among {running:?}");
     }
     Ok((stage, demo))
+}
+
+fn start(stage: &Stage, programs: &Programs, envoy: &Path) -> Result<Process> {
+    let temporary = temporary(stage);
+    fs::create_dir(&temporary)?;
+    let program = Program::new("demo", programs.signet()?)
+        .environment("TMPDIR", &temporary)
+        .environment("ENVOY", envoy)
+        .argument("demo");
+    stage.start(&program)
 }
 
 async fn nothing_is_left(temporary: &Path) -> Result<()> {
