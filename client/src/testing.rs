@@ -1,5 +1,9 @@
 //! A certificate authority in memory: its certificates, tokens and refusals are real, its moods are scripted.
-#![allow(clippy::unwrap_used, reason = "a test double: what fails here is a fault of the test")]
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test double: what fails here is a fault of the test"
+)]
 
 mod script;
 
@@ -255,6 +259,7 @@ impl CaClient for FakeCa {
                 }))
             }
             Answer::Fail(error) => Err(error),
+            Answer::Panic => panic!("a bug of the client"),
             Answer::Forge(forgery) => self.forge(forgery, token, csr, &call.identity),
         }
     }

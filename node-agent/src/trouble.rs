@@ -54,6 +54,11 @@ pub(crate) enum Trouble {
     /// No CSR could be made.
     #[error("cannot make a CSR; this is a fault of the agent or of the system's random source")]
     NoCsr(#[source] RequestError),
+    /// The attempt panicked.
+    #[error(
+        "the attempt at an SVID ended in a bug of the agent; it is tried again by itself, and what the agent wrote to its standard error tells where"
+    )]
+    Bug,
 }
 
 impl Trouble {
@@ -86,7 +91,7 @@ impl Trouble {
             | Self::NonsenseFromCa(_)
             | Self::UselessBundle(_)
             | Self::UselessSvid(_) => Code::Unavailable,
-            Self::NoKey(_) | Self::NoCsr(_) => Code::Internal,
+            Self::NoKey(_) | Self::NoCsr(_) | Self::Bug => Code::Internal,
         }
     }
 
@@ -99,7 +104,7 @@ impl Trouble {
             Self::CaAway(CaError::Overloaded(_)) => "overloaded",
             Self::CaAway(_) => "unavailable",
             Self::NonsenseFromCa(_) | Self::UselessBundle(_) | Self::UselessSvid(_) => "bad_answer",
-            Self::NoKey(_) | Self::NoCsr(_) => "internal",
+            Self::NoKey(_) | Self::NoCsr(_) | Self::Bug => "internal",
         }
     }
 }

@@ -15,6 +15,8 @@ pub enum Answer {
     Hang,
     /// Fails in the given way.
     Fail(CaError),
+    /// Panics, as a client with a bug would.
+    Panic,
     /// Hands out what no honest CA would.
     Forge(Forgery),
 }

@@ -1,10 +1,12 @@
 //! Calls to the CA, from their turn to what becomes of the answer.
 
 use std::{
+    panic::AssertUnwindSafe,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
+use futures_util::FutureExt;
 use signet_client::Reachability;
 use signet_runtime::telemetry::chain;
 use tokio::{
@@ -74,7 +76,10 @@ impl Renewer {
         let (ca, lifetime, started) = (Arc::clone(&self.ca), self.lifetime, Instant::now());
         let (credential, trust_domain) = (work.entry.credential().clone(), self.cache.trust_domain().clone());
         self.calls.spawn(async move {
-            let result = attempt(&*ca, &credential, &trust_domain, lifetime).await;
+            // A panic is an end like any other: else its turn were taken for good. It shares nothing that it could
+            // have left half done.
+            let asked = AssertUnwindSafe(attempt(&*ca, &credential, &trust_domain, lifetime)).catch_unwind();
+            let result = asked.await.unwrap_or(Err(Failed { trouble: Trouble::Bug, identity: None }));
             Done::Asked(turn, Box::new(result), started.elapsed())
         });
     }
@@ -83,7 +88,7 @@ impl Renewer {
         match done {
             Ok(Done::Asked(turn, result, took)) => self.take_answer(&turn, *result, took),
             Ok(Done::Travelled(key, verified)) => self.publish(&key, *verified),
-            Err(fault) => tracing::error!(%fault, "a call to the CA ended in a bug of the agent"),
+            Err(fault) => tracing::error!(%fault, "a task of the renewer ended in a bug of the agent"),
         }
     }
 

@@ -219,3 +219,19 @@ async fn an_overloaded_ca_is_left_alone_as_long_as_it_asks() {
     assert_eq!(world.ca.calls().len(), 2);
     assert_eq!(lease.now().trouble.unwrap().hold(), None);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_panics_is_given_back_and_tried_again() {
+    // A CA that may be failing gets one call at a time: one that is never given back were its last.
+    for reachability in [Reachability::Reachable, Reachability::Failing] {
+        let world = World::new();
+        world.ca.set_reachability(reachability);
+        world.ca.script(Answer::Panic);
+        let lease = world.lease(&world.token("web", HOUR)).unwrap();
+        world.settle().await;
+        let status = lease.now().trouble.unwrap().why().status();
+        assert_eq!(status.code(), Code::Internal, "{reachability:?}: {status}");
+        world.pass(MINUTE).await;
+        assert!(served(&lease).is_some(), "{reachability:?}: the next attempt");
+    }
+}
