@@ -33,6 +33,9 @@ impl FromStr for TrustDomain {
         if name.is_empty() {
             return Err(SpiffeIdError::NoTrustDomain);
         }
+        if name.starts_with(SCHEME) {
+            return Err(SpiffeIdError::SchemeInTrustDomain);
+        }
         if name.len() > MAX_TRUST_DOMAIN_BYTES {
             return Err(SpiffeIdError::LongTrustDomain);
         }
@@ -135,6 +138,9 @@ pub enum SpiffeIdError {
     /// ID-01.
     #[error("a SPIFFE ID begins with `spiffe://`, in lower case (ID-01)")]
     Scheme,
+    /// The name alone is wanted.
+    #[error("leave out `spiffe://`: a trust domain is a name alone")]
+    SchemeInTrustDomain,
     /// ID-02.
     #[error("the trust domain is empty (ID-02)")]
     NoTrustDomain,

@@ -74,6 +74,12 @@ fn a_trust_domain_of_255_bytes_passes_and_256_are_refused() {
 }
 
 #[test]
+fn a_trust_domain_written_as_an_id_is_told_to_leave_out_the_scheme() {
+    let fault = "spiffe://cluster.local".parse::<TrustDomain>().unwrap_err();
+    assert!(fault.to_string().starts_with("leave out `spiffe://`"), "{fault}");
+}
+
+#[test]
 fn a_workload_is_named_by_namespace_and_service_account() {
     let id = SpiffeId::workload(&domain(), "shop", "cart").unwrap();
     assert_eq!(id.as_str(), "spiffe://cluster.local/ns/shop/sa/cart");
