@@ -92,6 +92,8 @@ fn what_is_wrong_is_said_with_the_key_and_the_remedy() {
         ("one for list", "[a]\nn = 1", |d| drop(d.section("a").list::<u64>("n")), "a.n: want a list"),
         ("no section", "a = 1", |d| drop(d.section("a")), "a: want a section, `[a]`"),
         ("no sections", "a = 1", |d| drop(d.tables("a")), "a: want sections, each begun by `[[a]]`"),
+        ("one section", "[a]\nn = 1", |d| drop(d.tables("a")), "a: want sections, each begun by `[[a]]`"),
+        ("sections for one", "[[a]]\nn = 1", |d| drop(d.section("a")), "a: want a section, `[a]`"),
     ];
     for (name, text, ask, expected) in cases {
         let document = document(text, []);
