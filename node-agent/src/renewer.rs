@@ -2,6 +2,7 @@
 
 mod attempt;
 mod calls;
+mod endings;
 mod gate;
 mod queue;
 mod recalls;
@@ -26,6 +27,7 @@ use tokio_util::{sync::CancellationToken, time::DelayQueue};
 
 use self::{
     calls::Done,
+    endings::{Dropped, Endings},
     gate::Gate,
     queue::ReadyQueue,
     recalls::{GIVEN_UP_AFTER, Recalls},
@@ -52,6 +54,7 @@ pub struct Renewer {
     timers: DelayQueue<SecretKey>,
     ready: ReadyQueue,
     recalls: Recalls,
+    endings: Endings,
     gate: Gate,
     trust: Trust,
     calls: JoinSet<Done>,
@@ -80,6 +83,7 @@ impl Renewer {
             timers: DelayQueue::new(),
             ready: ReadyQueue::default(),
             recalls: Recalls::default(),
+            endings: Endings::default(),
             gate: Gate::default(),
             calls: JoinSet::new(),
             in_flight: 0,
@@ -97,6 +101,7 @@ impl Renewer {
         loop {
             self.start_calls();
             self.recall_streams();
+            self.tell_of_endings();
             let wake = self.next_wake();
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -145,6 +150,9 @@ impl Renewer {
         }
         if let Some(timer) = work.timer {
             self.timers.try_remove(&timer);
+        }
+        if let Some(held) = work.held.filter(|_| work.recalled) {
+            self.endings.add(Dropped::of(&held.svid, work.peer), held.svid.validity().not_after());
         }
     }
 
@@ -200,6 +208,9 @@ impl Renewer {
                 attempts = work.schedule.failures(),
                 "an SVID has ended before there was a new one; its workload refuses and is refused"
             );
+        } else if work.recalled {
+            let dropped = Dropped::of(&ended.svid, work.peer.clone());
+            self.endings.add(dropped, ended.svid.validity().not_after());
         }
         self.note_expiries();
     }
@@ -250,8 +261,16 @@ impl Renewer {
             // A stream that does not go is asked again, less and less often.
             work.schedule.failed(now, fastrand::f64(), RECALL_PATIENCE);
             work.entry.recall();
+            work.recalled = true;
             metrics::recalled();
             self.look_at(&key);
+        }
+    }
+
+    fn tell_of_endings(&mut self) {
+        let now = self.clock.now();
+        while let Some(dropped) = self.endings.next(now) {
+            dropped.tell();
         }
     }
 
@@ -282,7 +301,8 @@ impl Renewer {
             Reachability::Reachable => [self.ready.next_release(now), self.recalls.next_release()],
             _ => [self.ready.next_release(now), self.gate.next_release(now)],
         };
-        releases.into_iter().flatten().min()
+        let ending = self.endings.wait(self.clock.now()).map(|wait| now + wait.min(LONGEST_SLEEP));
+        releases.into_iter().chain([ending]).flatten().min()
     }
 
     fn now(&self) -> Moment {

@@ -13,6 +13,7 @@ use tokio::{
     task::JoinError,
     time::{Instant, sleep_until},
 };
+use tracing::field::display;
 
 use super::{
     Renewer,
@@ -172,6 +173,8 @@ impl Renewer {
             "SVID issued"
         );
         work.entry.publish(svid.identity().clone(), secret);
+        self.endings.succeeded(svid.identity(), &work.peer);
+        work.recalled = false;
         work.held = Some(held);
         self.note_expiries();
         self.rest(key);
@@ -185,14 +188,18 @@ impl Renewer {
         let same_token = matches!(work.entry.credential(), Credential::Stream(_));
         let refused = same_token && matches!(*trouble, Trouble::Refused(_));
         work.refused_until = refused.then(|| now.timer + VERDICT_COUNTS_FOR);
-        tracing::warn!(
-            spiffe_id = failed.identity.as_ref().map(tracing::field::display),
-            credential = %key,
-            attempt = work.schedule.failures(),
-            serves_for_seconds = work.schedule.serves_until(now.wall).map(|end| seconds(end, now.wall)),
-            trouble = %chain(&*trouble),
-            "no new SVID; what is held goes on serving"
-        );
+        let (spiffe_id, attempt) = (failed.identity.as_ref().map(display), work.schedule.failures());
+        let why = chain(&*trouble).to_string();
+        match work.schedule.serves_until(now.wall).map(|end| seconds(end, now.wall)) {
+            Some(serves_for_seconds) => tracing::warn!(
+                spiffe_id, credential = %key, attempt, serves_for_seconds, trouble = %why,
+                "no new SVID; what is held goes on serving"
+            ),
+            None => tracing::warn!(
+                spiffe_id, credential = %key, attempt, trouble = %why,
+                "no SVID; nothing is held, and the proxy waits"
+            ),
+        }
         work.entry.fail(self.cache.withhold(key, trouble), failed.identity);
         self.rest(key);
     }

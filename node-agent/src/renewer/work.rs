@@ -31,6 +31,8 @@ pub(super) struct Work {
     pub(super) proven: bool,
     /// Until when the CA's refusal of this very token counts, unless a stream shows it anew.
     pub(super) refused_until: Option<Instant>,
+    /// Whether its streams were sent for a fresh token since what is held was issued.
+    pub(super) recalled: bool,
     /// Whether the last attempt found no CA, so that its return is worth another.
     pub(super) found_no_ca: bool,
     /// What is served, but for its key.
@@ -75,6 +77,7 @@ impl Work {
             timer: None,
             proven: false,
             refused_until: None,
+            recalled: false,
             found_no_ca: false,
             held: None,
         }

@@ -94,6 +94,22 @@ async fn whatever_the_ca_answers_the_old_svid_serves_to_its_end_and_proxy_log_an
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_log_tells_whether_anything_serves_while_there_is_no_new_svid() {
+    let (log, world) = (CapturedLog::begin(), World::new());
+    world.ca.always(Answer::Fail(FakeCa::unavailable()));
+    let _lease = world.lease(&world.token("web", 24 * HOUR)).unwrap();
+    world.settle().await;
+    let (nothing, something) = ("nothing is held, and the proxy waits", "what is held goes on serving");
+    assert!(log.text().contains(nothing) && !log.text().contains(something), "{}", log.text());
+    world.ca.always(Answer::Honest);
+    world.pass(MINUTE).await;
+    world.ca.always(Answer::Fail(FakeCa::unavailable()));
+    let log = CapturedLog::begin();
+    world.pass(HOUR.mul_f64(0.8)).await;
+    assert!(log.text().contains(something) && !log.text().contains(nothing), "{}", log.text());
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_does_not_verify_is_never_served_to_a_new_workload() {
     for forgery in Forgery::ALL {
         let world = World::new();

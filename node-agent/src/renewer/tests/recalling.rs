@@ -6,6 +6,7 @@ use signet_client::{
     Reachability,
     testing::{Answer, FakeCa},
 };
+use signet_runtime::testing::CapturedLog;
 
 use super::MINUTE;
 use crate::{
@@ -105,4 +106,52 @@ async fn a_live_token_that_the_ca_refuses_at_renewal_is_recalled_too() {
     let later = world.lease(&token).unwrap();
     assert!(!later.is_recalled(&later.now()), "what was asked of others does not concern it");
     assert!(served(&later).is_some());
+}
+
+/// What the log has of an SVID that ended without a successor.
+fn endings(log: &CapturedLog) -> usize {
+    let tells = |line: &&str| line.contains("WARN") && line.contains("no successor at its end");
+    log.text().lines().filter(tells).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_certificate_whose_proxy_returns_with_a_dead_token_dies_with_one_line() {
+    let (log, world) = (CapturedLog::begin(), World::new());
+    let token = world.token("web", MINUTE);
+    let lease = world.lease(&token).unwrap();
+    world.pass(HOUR.mul_f64(0.75)).await;
+    assert!(lease.is_recalled(&lease.now()));
+    drop(lease);
+    world.lease(&token).unwrap_err();
+    assert_eq!(endings(&log), 0, "the proxy has it still");
+    world.pass(HOUR).await;
+    assert_eq!(endings(&log), 1, "{}", log.text());
+    assert!(log.text().contains("spiffe_id=spiffe://td.test/ns/a/sa/web"), "{}", log.text());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_certificate_that_is_dead_when_its_refused_stream_is_gone_dies_with_one_line() {
+    let (log, world) = (CapturedLog::begin(), World::new());
+    let lease = world.lease(&world.token("web", 24 * HOUR)).unwrap();
+    world.settle().await;
+    world.ca.always(Answer::Fail(FakeCa::refused_token()));
+    world.pass(HOUR.mul_f64(0.75)).await;
+    drop(lease);
+    world.pass(HOUR).await;
+    assert_eq!(endings(&log), 1, "{}", log.text());
+}
+
+#[tokio::test(start_paused = true)]
+async fn neither_a_renewed_certificate_nor_that_of_a_workload_that_left_is_missed() {
+    for (name, short, successor) in [("renewed", true, true), ("left by itself", false, false)] {
+        let (log, world) = (CapturedLog::begin(), World::new());
+        let lifetime = if short { MINUTE } else { 24 * HOUR };
+        let lease = world.lease(&world.token("web", lifetime)).unwrap();
+        world.pass(HOUR.mul_f64(0.75)).await;
+        drop(lease);
+        world.settle().await;
+        let _fresh = successor.then(|| world.lease(&world.token("web", 24 * HOUR)).unwrap());
+        world.pass(2 * HOUR).await;
+        assert_eq!(endings(&log), 0, "{name}: {}", log.text());
+    }
 }
