@@ -145,17 +145,20 @@ const MOST_KEPT_BYTES: usize = 16 << 10;
 mod tests {
     use std::{future::poll_fn, task::Waker};
 
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, BufWriter, DuplexStream, duplex};
 
     use super::*;
 
+    /// It keeps what it is given until it is flushed, as TLS does.
+    type Kept = BufWriter<DuplexStream>;
+
     /// A socket of which the kernel takes `room` bytes, and its other end.
-    fn socket(room: usize) -> (Coalescing<DuplexStream>, DuplexStream) {
+    fn socket(room: usize) -> (Coalescing<Kept>, DuplexStream) {
         let (ours, theirs) = duplex(room);
-        (Coalescing::new(ours), theirs)
+        (Coalescing::new(BufWriter::with_capacity(1 << 20, ours)), theirs)
     }
 
-    async fn end_turn(socket: &Coalescing<DuplexStream>) {
+    async fn end_turn(socket: &Coalescing<Kept>) {
         poll_fn(|cx| socket.buffered().poll_send(cx)).await.unwrap();
     }
 
