@@ -2,7 +2,7 @@
 
 use std::{
     convert::Infallible,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use futures_util::future::Either;
@@ -34,14 +34,14 @@ impl Health {
 /// All services. Certificates are not behind the router of the others: looking a path up and taking it apart costs a
 /// hundredth of an issuance.
 #[derive(Clone)]
-pub struct Services {
+pub struct CaServices {
     certificates: Certificates,
     others: Routes,
 }
 
 type Certificates = IstioCertificateServiceServer<CertificateService>;
 
-impl Service<Request<Incoming>> for Services {
+impl Service<Request<Incoming>> for CaServices {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = Either<
@@ -49,8 +49,9 @@ impl Service<Request<Incoming>> for Services {
         <Routes as Service<Request<Incoming>>>::Future,
     >;
 
-    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(())) // as all of them
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        ready!(Service::<Request<Incoming>>::poll_ready(&mut self.certificates, cx))?;
+        Service::<Request<Incoming>>::poll_ready(&mut self.others, cx)
     }
 
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
@@ -70,7 +71,7 @@ impl Service<Request<Incoming>> for Services {
 pub async fn services(
     service: CertificateService,
     max_message_bytes: usize,
-) -> Result<(Services, Health), ReflectionError> {
+) -> Result<(CaServices, Health), ReflectionError> {
     let (reporter, health) = tonic_health::server::health_reporter();
     for service in ["", SERVICE_NAME] {
         reporter.set_service_status(service, tonic_health::ServingStatus::Serving).await;
@@ -86,7 +87,7 @@ pub async fn services(
     let certificates =
         IstioCertificateServiceServer::new(service).max_decoding_message_size(max_message_bytes);
     let others = Routes::new(health).add_service(reflection).prepare();
-    Ok((Services { certificates, others }, Health(reporter)))
+    Ok((CaServices { certificates, others }, Health(reporter)))
 }
 
 /// Questions of health and reflection are names; the longest of ours has a tenth of this.

@@ -12,7 +12,7 @@ mod requests;
 mod socket;
 
 pub use limits::Limits;
-pub use requests::{Answers, Services};
+pub use requests::Services;
 
 use std::{
     error::Error,

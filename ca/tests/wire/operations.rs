@@ -1,7 +1,8 @@
 //! What an operator and an orchestrator see.
 
+use bytes::Bytes;
 use signet_proto::istio::v1::auth::istio_certificate_service_client::IstioCertificateServiceClient;
-use tonic::Code;
+use tonic::{Code, Status};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use tonic_reflection::pb::v1::{
     ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
@@ -9,9 +10,13 @@ use tonic_reflection::pb::v1::{
 };
 
 use crate::{
+    connections::{head, http2},
     csr::{self, WEB},
     house::{House, ISSUER, eventually, request},
 };
+
+/// As gRPC frames it.
+const EMPTY_MESSAGE: Bytes = Bytes::from_static(&[0; 5]);
 
 #[tokio::test]
 async fn a_ca_with_an_issuer_becomes_ready_and_says_that_it_is_for_development() {
@@ -69,6 +74,33 @@ async fn reflection_shows_what_is_served_and_nothing_else() {
     let mut services: Vec<_> = list.service.into_iter().map(|service| service.name).collect();
     services.sort();
     assert_eq!(services, ["grpc.health.v1.Health", "istio.v1.auth.IstioCertificateService",]);
+}
+
+#[tokio::test]
+async fn what_is_not_served_is_unimplemented() {
+    const OK_BUT_FOR_A_TOKEN: Code = Code::Unauthenticated;
+    let house = House::open().await;
+    let mut requests = http2(&house).await;
+    for (case, path, code) in [
+        ("our method", "istio.v1.auth.IstioCertificateService/CreateCertificate", OK_BUT_FOR_A_TOKEN),
+        ("another method", "istio.v1.auth.IstioCertificateService/RevokeCertificate", Code::Unimplemented),
+        ("no method", "istio.v1.auth.IstioCertificateService", Code::Unimplemented),
+        ("too long a path", "istio.v1.auth.IstioCertificateService/CreateCertificate/1", Code::Unimplemented),
+        ("a look-alike", "istio.v1.auth.IstioCertificateServiceX/CreateCertificate", Code::Unimplemented),
+        ("another case", "istio.v1.auth.istiocertificateservice/CreateCertificate", Code::Unimplemented),
+        ("another service", "istio.v1.auth.Certificates/CreateCertificate", Code::Unimplemented),
+        ("another method of health", "grpc.health.v1.Health/List", Code::Unimplemented),
+        ("nothing", "", Code::Unimplemented),
+    ] {
+        requests = requests.ready().await.unwrap();
+        let (answer, mut body) = requests.send_request(head(&house, path), false).unwrap();
+        body.send_data(EMPTY_MESSAGE, true).unwrap();
+
+        let answer = answer.await.unwrap();
+
+        let status = Status::from_header_map(answer.headers()).map(|status| status.code());
+        assert_eq!(status, Some(code), "{case}: {answer:?}");
+    }
 }
 
 #[tokio::test]

@@ -9,12 +9,23 @@ use tonic::{Status, body::Body};
 use tower::ServiceExt;
 
 /// What answers requests: tonic's [`Routes`](tonic::service::Routes), or a service of its own.
-pub trait Services: Answers<Future: Send> + Clone + Send + Sync + 'static {}
-impl<S: Answers<Future: Send> + Clone + Send + Sync + 'static> Services for S {}
+pub trait Services:
+    tower::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send>
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
 
-/// A gRPC service as tonic generates it.
-pub trait Answers: tower::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> {}
-impl<S: tower::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>> Answers for S {}
+impl<S> Services for S where
+    S: tower::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
 
 /// The services, as one connection reaches them.
 pub(super) struct Requests<S> {
