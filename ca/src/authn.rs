@@ -17,7 +17,7 @@ use signet_identity::{
 
 use self::{
     cache::{Proven, VerifiedTokens},
-    oidc::{NotProven, OidcIssuer},
+    oidc::OidcIssuer,
 };
 pub use self::{
     credentials::{Credentials, CredentialsError},
@@ -133,14 +133,7 @@ impl Authentication {
         let Some(issuer) = self.issuers.iter().find(|issuer| Some(issuer.issuer()) == claimed) else {
             return Err(AuthnError::UnknownIssuer { issuer: claimed.map(str::to_owned) });
         };
-        let proven = issuer.authenticate(token, &*self.clock).await;
-        proven.map_err(|why| {
-            let issuer = issuer.issuer().to_owned();
-            match why {
-                NotProven::Refused(source) => AuthnError::Refused { issuer, source },
-                NotProven::Unavailable(source) => AuthnError::Unavailable { issuer, source },
-            }
-        })
+        issuer.authenticate(token, &*self.clock).await
     }
 }
 

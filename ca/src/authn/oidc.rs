@@ -11,13 +11,13 @@ use signet_identity::{
     jwt::{JwtError, Presented, TokenRules},
 };
 
-use self::keys::Keys;
+use self::keys::{KeySet, Keys};
 pub use self::{
     fetch::{FetchError, Fetcher},
     keys::{DevelopmentKeys, KeysUnavailable, RefreshTimes, Refresher},
     source::{Source, SourceError, Transport},
 };
-use super::cache::Proven;
+use super::{AuthnError, cache::Proven};
 
 /// What a token of one issuer must say, and where its keys are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,17 +43,6 @@ pub(super) struct OidcIssuer {
     keys: Keys,
 }
 
-/// Why a token of the issuer proves nobody.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum NotProven {
-    /// It is not good.
-    #[error(transparent)]
-    Refused(#[from] TokenRefused),
-    /// It cannot be decided now.
-    #[error(transparent)]
-    Unavailable(#[from] KeysUnavailable),
-}
-
 /// Why a token is not good.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenRefused {
@@ -72,23 +61,34 @@ impl OidcIssuer {
         Self { place, rules: TokenRules { issuer, audiences, leeway }, trust_domain, keys }
     }
 
-    /// The caller whom a token proves that claims to be this issuer's. Asks for fresh keys once if it needs one that is not held.
+    /// The caller whom a token proves that claims to be this issuer's. Asks for fresh keys once if it needs one
+    /// that is not held.
+    ///
+    /// # Errors
+    /// [`AuthnError::Refused`], [`AuthnError::Unavailable`].
     pub(super) async fn authenticate(
         &self,
         token: Presented<'_>,
         clock: &dyn Clock,
-    ) -> Result<Proven, NotProven> {
-        let keys = match self.keys.held() {
-            Some(keys) if keys.jwks.knows_a_key_of(&token) => keys,
-            _ => {
-                self.keys.refresh().await?;
-                self.keys.held().ok_or(KeysUnavailable::SourceFailed)?
-            }
-        };
-        let token = token.verify(&keys.jwks, &self.rules, clock.now()).map_err(TokenRefused::from)?;
-        let caller = Caller::from_service_account(&token, &self.trust_domain).map_err(TokenRefused::from)?;
-        let (caller, expires_at) = (Arc::new(caller), token.expires_at());
-        Ok(Proven { caller, issuer: self.place, generation: keys.generation, expires_at })
+    ) -> Result<Proven, AuthnError> {
+        let issuer = || self.issuer().to_owned();
+        let keys = self.keys_for(&token).await;
+        let keys = keys.map_err(|source| AuthnError::Unavailable { issuer: issuer(), source })?;
+        self.prove(token, &keys, clock).map_err(|source| AuthnError::Refused { issuer: issuer(), source })
+    }
+
+    async fn keys_for(&self, token: &Presented<'_>) -> Result<Arc<KeySet>, KeysUnavailable> {
+        if let Some(keys) = self.keys.held().filter(|keys| keys.jwks.knows_a_key_of(token)) {
+            return Ok(keys);
+        }
+        self.keys.refresh().await?;
+        self.keys.held().ok_or(KeysUnavailable::SourceFailed)
+    }
+
+    fn prove(&self, token: Presented<'_>, keys: &KeySet, clock: &dyn Clock) -> Result<Proven, TokenRefused> {
+        let token = token.verify(&keys.jwks, &self.rules, clock.now())?;
+        let caller = Arc::new(Caller::from_service_account(&token, &self.trust_domain)?);
+        Ok(Proven { caller, issuer: self.place, generation: keys.generation, expires_at: token.expires_at() })
     }
 
     pub(super) fn keys(&self) -> &Keys {
