@@ -26,12 +26,11 @@ pub struct ListenConfig {
 impl ListenConfig {
     pub(super) fn read(section: &Section<'_>) -> Self {
         let all = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let grpc: SocketAddr = section.optional("grpc", (Ipv4Addr::UNSPECIFIED, 15012).into());
-        let operations: SocketAddr = section.optional("operations", (Ipv4Addr::UNSPECIFIED, 15014).into());
-        if overlap(grpc, operations) {
-            section.fault("operations", format!("`{operations}` is the port of `grpc` too (want another)"));
+        Self {
+            grpc: section.optional("grpc", (Ipv4Addr::UNSPECIFIED, 15012).into()),
+            operations: section.optional("operations", (Ipv4Addr::UNSPECIFIED, 15014).into()),
+            cores: section.within("cores", all.min(MAX_CORES), 1..=MAX_CORES),
         }
-        Self { grpc, operations, cores: section.within("cores", all.min(MAX_CORES), 1..=MAX_CORES) }
     }
 
     /// Takes the port of the certificate service. Clients that connect wait until it is served.
@@ -50,7 +49,7 @@ impl ListenConfig {
         bind("operations", self.operations)
     }
 
-    /// Takes both ports for a moment.
+    /// Takes both ports for a moment, together: one address may be had only once.
     pub(super) fn judge(&self) -> Vec<BindError> {
         let ports = [self.bind_grpc(), self.bind_operations()];
         ports.into_iter().filter_map(Result::err).collect()
@@ -71,11 +70,6 @@ impl BindError {
     pub(super) fn key(&self) -> &'static str {
         self.key
     }
-}
-
-fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
-    let all = one.ip().is_unspecified() || other.ip().is_unspecified();
-    one.port() != 0 && one.port() == other.port() && (all || one.ip() == other.ip())
 }
 
 fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, BindError> {

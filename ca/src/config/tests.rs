@@ -210,17 +210,25 @@ fn files_of_a_key_with_a_fault_are_not_judged_by_its_default() {
 }
 
 #[test]
-fn one_port_for_both_services_is_a_fault() {
+fn one_port_for_both_services_is_a_fault_if_the_kernel_cannot_tell_them_apart() {
+    const ONE_OF_IPV6_WITHOUT_IPV6: &str = "Cannot assign requested address";
+    let directory = tempfile::tempdir().unwrap();
+    let state = directory.path().join("state");
     for (grpc, operations, good) in [
-        ("127.0.0.1:15012", "127.0.0.1:15012", false),
-        ("0.0.0.0:15012", "127.0.0.1:15012", false),
-        ("127.0.0.1:15012", "[::]:15012", false),
-        ("127.0.0.1:15012", "127.0.0.2:15012", true),
-        ("127.0.0.1:15012", "127.0.0.1:15014", true),
-        ("127.0.0.1:0", "127.0.0.1:0", true),
+        ("127.0.0.1", "127.0.0.1", false),
+        ("0.0.0.0", "127.0.0.1", false),
+        ("127.0.0.1", "0.0.0.0", false),
+        ("127.0.0.1", "127.0.0.2", true),
+        ("0.0.0.0", "[::1]", true),
     ] {
-        let read = read(&format!("[listen]\ngrpc = '{grpc}'\noperations = '{operations}'"));
+        let port = std::net::TcpListener::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port();
+        let listen = format!("[listen]\ngrpc = '{grpc}:{port}'\noperations = '{operations}:{port}'");
 
-        assert_eq!(read.is_ok(), good, "{grpc} and {operations}: {read:?}");
+        let checked = check(&format!("{listen}\n[state]\ndirectory = '{}'", state.display()));
+
+        let faults = checked.err().filter(|faults| !faults.contains(ONE_OF_IPV6_WITHOUT_IPV6));
+        let fault = faults.as_deref().unwrap_or_default();
+        assert_eq!(fault.is_empty(), good, "{grpc} and {operations}: {fault}");
+        assert!(good || fault.contains("set `listen.operations` to another address"), "{fault}");
     }
 }
