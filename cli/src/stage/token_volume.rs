@@ -13,10 +13,10 @@ use anyhow::{Context, Result};
 use serde_json::json;
 
 const TOKEN: &str = "token";
-/// The same token as Envoy reads it from a file.
+/// Tells Envoy where the token is. It never changes: what Envoy watches is the directory.
 const ENVOY_SECRET: &str = "token.json";
 
-/// A directory with the newest token of one workload, as `token` and, for Envoy, as `token.json`.
+/// A directory with the newest token of one workload, as `token`, and `token.json` that leads Envoy to it.
 #[derive(Debug)]
 pub struct TokenVolume {
     directory: PathBuf,
@@ -28,9 +28,8 @@ impl TokenVolume {
     pub fn create(directory: impl Into<PathBuf>) -> Result<Self> {
         let directory = directory.into();
         private().create(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
-        for name in [TOKEN, ENVOY_SECRET] {
-            symlink(Path::new("..data").join(name), directory.join(name))?;
-        }
+        symlink(Path::new("..data").join(TOKEN), directory.join(TOKEN))?;
+        write_private(&directory.join(ENVOY_SECRET), &envoy_secret(&directory.join(TOKEN)))?;
         Ok(Self { directory, generation: 0 })
     }
 
@@ -52,7 +51,6 @@ impl TokenVolume {
         let generation = self.directory.join(&name);
         private().create(&generation)?;
         write_private(&generation.join(TOKEN), token)?;
-        write_private(&generation.join(ENVOY_SECRET), &envoy_secret(token))?;
 
         let link = self.directory.join("..data_tmp");
         symlink(&name, &link)?;
@@ -64,11 +62,11 @@ impl TokenVolume {
     }
 }
 
-fn envoy_secret(token: &str) -> String {
+fn envoy_secret(token: &Path) -> String {
     let secret = json!({
         "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
         "name": "token",
-        "generic_secret": {"secret": {"inline_string": token}},
+        "generic_secret": {"secret": {"filename": token}},
     });
     json!({"resources": [secret]}).to_string()
 }
@@ -95,7 +93,6 @@ mod tests {
         for token in ["first", "second", "third"] {
             volume.publish(token).unwrap();
             assert_eq!(fs::read_to_string(volume.token_file()).unwrap(), token);
-            assert!(fs::read_to_string(volume.directory().join(ENVOY_SECRET)).unwrap().contains(token));
         }
         let generations = fs::read_dir(volume.directory()).unwrap().map(Result::unwrap);
         let generations = generations.filter(|entry| entry.file_type().unwrap().is_dir()).count();

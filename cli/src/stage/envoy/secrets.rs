@@ -20,7 +20,7 @@ pub struct SecretSource {
 /// How a token gets into the metadata of an SDS stream.
 #[derive(Debug, Clone)]
 pub enum TokenDelivery {
-    /// Read anew for each stream from `token.json` in this directory, which is replaced as the kubelet does.
+    /// The newest one in this directory, which is replaced as the kubelet does; `token.json` in it says where.
     Injected(PathBuf),
     /// This one for ever, written into the configuration.
     StaticHeader(String),
