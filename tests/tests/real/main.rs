@@ -5,8 +5,8 @@
 #![cfg(test)]
 
 mod ca_crash;
-mod configuration;
 mod demo;
+mod documentation;
 mod handshake;
 mod old_token;
 mod outage;

@@ -1,11 +1,11 @@
-//! `docs/configuration.md` names the keys that the programs know, all of them and no others.
+//! What `docs/` says is so: the programs know the keys of the configuration, and Envoy takes its own.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use signet::stage::Stage;
 use signet_tests::alone;
 
@@ -31,6 +31,55 @@ fn every_key_is_documented_and_every_documented_key_is_known() {
         }
         Ok(())
     });
+}
+
+#[test]
+fn envoy_takes_the_configuration_that_is_documented() {
+    alone(async |programs| {
+        let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/envoy.md"))?;
+        let stage = Stage::set()?;
+        let [cluster, context] = blocks(&page, "yaml")[..] else { bail!("not two blocks of YAML") };
+        let [token] = blocks(&page, "json")[..] else { bail!("not one block of JSON") };
+        let token = stage.write("token.json", token)?;
+        let cluster = cluster
+            .replace("/etc/envoy/token.json", &token.display().to_string())
+            .replace("/var/run/secrets/tokens", "/");
+        let bootstrap = format!(
+            "node: {{id: documented, cluster: signet}}\nstatic_resources:\n{}\n  listeners:\n{LISTENER}\n{}\n",
+            indented(&cluster, 2),
+            indented(context, 12)
+        );
+        let file = stage.write("documented.yaml", &bootstrap)?;
+        let output = Command::new(programs.envoy()).args(["--mode", "validate", "-c"]).arg(file).output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{said}");
+        Ok(())
+    });
+}
+
+const LISTENER: &str = r#"  - name: inbound
+    address: {socket_address: {address: 127.0.0.1, port_value: 0}}
+    filter_chains:
+    - filters:
+      - name: envoy.filters.network.tcp_proxy
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy
+          stat_prefix: inbound
+          cluster: node_agent
+      transport_socket:
+        name: envoy.transport_sockets.tls
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext
+          common_tls_context:"#;
+
+/// The page's blocks of code in this language.
+fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
+    let opening = format!("```{language}\n");
+    page.split(&opening).skip(1).filter_map(|block| Some(block.split_once("```")?.0)).collect()
+}
+
+fn indented(text: &str, by: usize) -> String {
+    text.lines().map(|line| format!("{:by$}{line}\n", "")).collect()
 }
 
 /// A table of the page.
