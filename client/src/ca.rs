@@ -81,14 +81,21 @@ impl CaError {
     }
 
     /// Whether a CA that is there, and not overloaded, said so. UNAVAILABLE is about this one request, as far as anybody can
-    /// tell: the keys of one token's issuer may be away, and other tokens fare better. A CA that says its time is
-    /// over was as silent as one that says nothing.
+    /// tell: the keys of one token's issuer may be away, and other tokens fare better.
+    ///
+    /// A CA that says its time is over was as silent as one that says nothing. And some statuses are no word of a CA: tonic makes OUT_OF_RANGE of an
+    /// answer that is too large and UNKNOWN of one that is no gRPC, and UNIMPLEMENTED is the word of another server.
     pub fn is_answer(&self) -> bool {
         match self {
             Self::TokenRefused(_) | Self::Denied(_) => true,
-            Self::Unavailable(Outage::Answered(refusal)) => {
-                !matches!(refusal.code, Code::DeadlineExceeded | Code::Cancelled)
-            }
+            Self::Unavailable(Outage::Answered(refusal)) => !matches!(
+                refusal.code,
+                Code::DeadlineExceeded
+                    | Code::Cancelled
+                    | Code::OutOfRange
+                    | Code::Unimplemented
+                    | Code::Unknown
+            ),
             Self::Overloaded(_) | Self::Unavailable(_) | Self::MalformedAnswer(_) => false,
         }
     }

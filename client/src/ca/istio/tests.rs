@@ -169,6 +169,7 @@ async fn an_answer_larger_than_any_chain_is_not_taken_in() {
         matches!(&error, CaError::Unavailable(Outage::Answered(refusal)) if refusal.code == Code::OutOfRange),
         "{error:?}"
     );
+    assert_eq!(*client.reachability().borrow(), Reachability::Failing);
 }
 
 #[tokio::test]
@@ -182,7 +183,7 @@ async fn a_refusal_is_an_answer() {
 }
 
 #[tokio::test]
-async fn unavailable_is_a_word_about_one_request_and_a_ca_out_of_time_is_as_good_as_silent() {
+async fn unavailable_is_a_word_about_one_request_and_a_ca_out_of_time_or_out_of_place_is_as_good_as_silent() {
     let fixture = Fixture::new();
     let server = fixture.server().await;
     let client = fixture.client(&server);
@@ -191,6 +192,10 @@ async fn unavailable_is_a_word_about_one_request_and_a_ca_out_of_time_is_as_good
         (Status::internal("a bug"), Reachability::Reachable),
         (Status::deadline_exceeded("too late"), Reachability::Failing),
         (Status::cancelled("too late"), Reachability::Failing),
+        (Status::internal("a bug"), Reachability::Reachable),
+        (Status::unimplemented("a server of something else"), Reachability::Failing),
+        (Status::internal("a bug"), Reachability::Reachable),
+        (Status::unknown("a server of something else"), Reachability::Failing),
         (Status::unavailable("the keys of the token's issuer are away"), Reachability::Reachable),
     ] {
         let told = format!("{status:?}");
