@@ -78,6 +78,9 @@ async fn refuse_what_is_not_ours(path: &Path) -> Result<(), SocketError> {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
             Err(SocketError::InUse { path: path.to_owned() })
         }
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            Err(SocketError::Unknowable { path: path.to_owned() })
+        }
         Err(source) => Err(SocketError::Bind { path: path.to_owned(), source }),
     }
 }
@@ -123,6 +126,12 @@ pub(crate) enum SocketError {
         /// The path.
         path: PathBuf,
     },
+    /// It was given to another user, and this process may not even ask.
+    #[error("may not connect to the socket {} to see whether a process serves it; stop that process if there is one and remove the socket, or run the agent as the user that it belongs to, or as root with CAP_DAC_OVERRIDE", path.display())]
+    Unknowable {
+        /// The path.
+        path: PathBuf,
+    },
     /// No proxy could connect, or no socket be made: the address of one has room for no more (unix(7)).
     #[error("the path {} is longer than {MAX_PATH_BYTES} bytes (a socket has the agent's pid for a name until it is in its place); set a shorter `path` of `[[socket]]`", path.display())]
     LongPath {
@@ -156,7 +165,7 @@ pub(crate) enum SocketError {
         uid: u32,
     },
     /// It is for another user alone, and stays ours.
-    #[error("cannot give {} to uid {uid}, the only one of `allowed_uids` that its `mode` lets in; run the agent as root (with CAP_CHOWN) or as uid {uid}", path.display())]
+    #[error("cannot give {} to uid {uid}, the only one of `allowed_uids` that its `mode` lets in; run the agent as root (with CAP_CHOWN, and CAP_DAC_OVERRIDE for the next start) or as uid {uid}", path.display())]
     Owner {
         /// The socket.
         path: PathBuf,

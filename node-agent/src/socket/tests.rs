@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::{MetadataExt, symlink};
 
+use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 use tempfile::TempDir;
 
 use super::*;
@@ -156,6 +157,23 @@ async fn a_socket_that_somebody_serves_is_left_to_them() {
     assert!(matches!(bind(&path, ACCESS).await, Err(SocketError::InUse { .. })));
     UnixStream::connect(&path).await.unwrap();
     first.accept().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_socket_that_the_agent_may_not_ask_for_is_left_and_the_remedy_is_named() {
+    let (_folder, path) = folder();
+    drop(bind(&path, Access { mode: Mode::of(0o000), owner: None }).await.unwrap());
+    // Of this thread alone.
+    let mut rights = capabilities(None).unwrap();
+    for set in [&mut rights.effective, &mut rights.permitted] {
+        set.remove(CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH);
+    }
+    set_capabilities(None, rights).unwrap();
+    let refused = bind(&path, ACCESS).await.unwrap_err();
+    assert!(matches!(refused, SocketError::Unknowable { .. }), "{refused:?}");
+    assert!(refused.to_string().contains("CAP_DAC_OVERRIDE"), "{refused}");
+    fs::remove_file(&path).unwrap();
+    bind(&path, ACCESS).await.unwrap();
 }
 
 #[tokio::test]
