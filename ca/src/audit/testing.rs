@@ -1,12 +1,23 @@
 //! A real log for tests, and the ways to break and mend what it is written to.
 
-use std::{fs, io, os::unix::fs::symlink, path::PathBuf, sync::Arc, thread, time::Duration};
+use std::{
+    fs, io,
+    os::unix::fs::symlink,
+    path::PathBuf,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
 use serde_json::Value;
 use signet_identity::{Clock, ManualClock};
+use signet_runtime::telemetry::chain;
 use tempfile::TempDir;
 
-use super::{AuditLog, AuditSettings, Durability};
+use super::{AuditLog, AuditOpenError, AuditSettings, Durability};
+
+/// For a thread that ends on a busy machine.
+const MOST_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A log in a directory of its own, at a time that stands still.
 pub(crate) struct LogOnDisk {
@@ -32,10 +43,12 @@ impl LogOnDisk {
         let settings =
             AuditSettings { path: self.path(), durability: Durability::OperatingSystem, max_waiting: 1000 };
         // The thread of a log that was dropped a moment ago may have it open yet.
+        let patience = Instant::now() + MOST_PATIENCE;
         loop {
             match AuditLog::open(settings.clone(), Arc::clone(&clock)) {
-                Err(error) if error.source.kind() == io::ErrorKind::ResourceBusy => thread::yield_now(),
-                opened => return opened.unwrap(),
+                Err(error) if is_busy(&error) && Instant::now() < patience => thread::yield_now(),
+                Err(error) => panic!("no log within {MOST_PATIENCE:?}: {}", chain(&error)),
+                Ok(log) => return log,
             }
         }
     }
@@ -63,4 +76,8 @@ impl LogOnDisk {
     pub(crate) fn events(&self) -> Vec<String> {
         self.lines().iter().map(|line| line["event"].as_str().unwrap().to_owned()).collect()
     }
+}
+
+fn is_busy(error: &AuditOpenError) -> bool {
+    error.source.kind() == io::ErrorKind::ResourceBusy
 }
