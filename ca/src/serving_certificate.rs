@@ -52,8 +52,8 @@ pub enum ServingCertificateError {
     /// The authority issued none.
     #[error("cannot issue the serving certificate")]
     Issue(#[from] IssueError),
-    /// A DNS name is none.
-    #[error("cannot request the serving certificate. Check the configured DNS names")]
+    /// No request can be made. The configuration has checked the names, so the fault is most likely ours.
+    #[error("cannot request the serving certificate")]
     Request(#[from] RequestError),
     /// The machine's random numbers fail.
     #[error("cannot make a key for the serving certificate")]
