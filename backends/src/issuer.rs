@@ -31,7 +31,8 @@ pub trait Issuer: Send + Sync {
 pub enum IssuerError {
     /// The operator's to mend: the signing certificate is over, or the clock is wrong.
     #[error(
-        "authority {key_id} cannot sign now. Check this machine's clock; if it is right, replace the authority"
+        "authority {key_id} cannot sign now. Check this machine's clock; if it is right, restart the CA: it says how to \
+         begin with a new root"
     )]
     AuthorityNotValid {
         /// Subject key identifier of the authority, in hex.

@@ -87,12 +87,10 @@ pub enum ValidityError {
     #[error("the validity reaches outside of the years 1970 to 9999, which certificates can express")]
     Inexpressible,
     /// The signer's certificate begins later than now.
-    #[error(
-        "the signer's certificate is not yet valid: check the clocks of this machine and of the signer's maker"
-    )]
+    #[error("the signer's certificate is not yet valid")]
     SignerNotYetValid,
     /// The signer's certificate has ended.
-    #[error("the signer's certificate has expired: rotate the authority")]
+    #[error("the signer's certificate has expired")]
     SignerExpired,
 }
 
