@@ -9,7 +9,7 @@ use std::{
 };
 
 use ring::digest;
-use signet_identity::jwt;
+use signet_identity::jwt::{self, JwtError, Unverified};
 use tonic::metadata::{Ascii, MetadataValue};
 use zeroize::Zeroizing;
 
@@ -30,8 +30,7 @@ pub struct Token(Arc<Secret>);
 struct Secret {
     text: Zeroizing<String>,
     hash: TokenHash,
-    expires_at: Option<SystemTime>,
-    subject: Option<String>,
+    claims: Result<Unverified, JwtError>,
 }
 
 impl Token {
@@ -46,11 +45,9 @@ impl Token {
         if let Some(position) = text.bytes().position(|byte| !byte.is_ascii_graphic()) {
             return Err(TokenError::IllegalCharacter { position });
         }
-        let claims = jwt::peek(text).ok();
         Ok(Self(Arc::new(Secret {
             hash: TokenHash::of(text),
-            expires_at: claims.as_ref().and_then(|claims| claims.expires_at),
-            subject: claims.and_then(|claims| claims.subject),
+            claims: jwt::peek(text),
             text: Zeroizing::new(text.to_owned()),
         })))
     }
@@ -75,13 +72,16 @@ impl Token {
 
     /// `exp` as the token claims it, unverified. `None`: the token is no JWT, or says nothing.
     pub fn expires_at(&self) -> Option<SystemTime> {
-        self.0.expires_at
+        self.claims().ok()?.expires_at
     }
 
-    /// `sub` as the token claims it, unverified: whose certificate to ask for. The CA decides whether the token
-    /// may have it; nothing is to be looked up by it. `None`: the token is no JWT, or says nothing.
-    pub fn subject(&self) -> Option<&str> {
-        self.0.subject.as_deref()
+    /// What the token claims, unverified. The CA decides whether the holder may have what it says; nothing is to
+    /// be looked up by it.
+    ///
+    /// # Errors
+    /// It is no JWT that can be read, and why.
+    pub fn claims(&self) -> Result<&Unverified, &JwtError> {
+        self.0.claims.as_ref()
     }
 
     /// The value of an `authorization` header, marked sensitive so that no dump of headers shows it.
@@ -195,9 +195,10 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_is_no_jwt_has_no_known_end_and_names_nobody() {
+    fn a_token_that_is_no_jwt_has_no_known_end_and_claims_nothing() {
         let token = Token::new("opaque").unwrap();
-        assert_eq!((token.expires_at(), token.subject()), (None, None));
+        assert_eq!(token.expires_at(), None);
+        assert_eq!(token.claims(), Err(&JwtError::Malformed("form")));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use signet_client::{CaError, TokenError};
-use signet_identity::{BundleError, KeyError, RequestError, SvidError};
+use signet_identity::{BundleError, KeyError, RequestError, SvidError, jwt::JwtError};
 use signet_runtime::telemetry::chain;
 use tonic::{Code, Status};
 
@@ -21,6 +21,9 @@ pub(crate) enum Trouble {
         "the token of this stream has expired; open the stream again with a fresh one, and check that the token file is rotated"
     )]
     TokenOver,
+    /// What was shown cannot be read.
+    #[error("the token is no JWT that can be read; want the service-account token as Kubernetes mounts it")]
+    NoJwt(#[source] JwtError),
     /// The token names no service account, so there is no SVID to ask for.
     #[error("the token's `sub` is no service account; want `system:serviceaccount:<namespace>:<name>`")]
     TokenNamesNobody,
@@ -82,7 +85,9 @@ impl Trouble {
 
     fn code(&self) -> Code {
         match self {
-            Self::NoToken | Self::TokenOver | Self::TokenNamesNobody => Code::Unauthenticated,
+            Self::NoToken | Self::TokenOver | Self::NoJwt(_) | Self::TokenNamesNobody => {
+                Code::Unauthenticated
+            }
             Self::Refused(CaError::Denied(_)) => Code::PermissionDenied,
             Self::Refused(_) => Code::Unauthenticated,
             Self::TooManyEntries { .. } => Code::ResourceExhausted,
@@ -98,7 +103,11 @@ impl Trouble {
     /// One word for the metric and the log: a closed set.
     pub(crate) fn outcome(&self) -> &'static str {
         match self {
-            Self::NoToken | Self::TokenOver | Self::TokenNamesNobody | Self::TokenFile(_) => "bad_token",
+            Self::NoToken
+            | Self::TokenOver
+            | Self::NoJwt(_)
+            | Self::TokenNamesNobody
+            | Self::TokenFile(_) => "bad_token",
             Self::Refused(_) => "refused",
             Self::TooManyEntries { .. } => "full",
             Self::CaAway(CaError::Overloaded(_)) => "overloaded",

@@ -228,7 +228,7 @@ async fn a_refused_stream_is_held_and_then_told_what_to_do() {
     for (name, token, hold, says) in [
         ("forged", Some("forged"), 1, "needs a fresh token"),
         ("none", None, 4, "configure the proxy to send one"),
-        ("no service account", Some("garbage"), 1, "system:serviceaccount"),
+        ("no JWT", Some("garbage"), 1, "is no JWT"),
     ] {
         let world = World::new();
         let token = token.map(|kind| match kind {
