@@ -49,7 +49,7 @@ pub enum AuthnError {
     #[error("the bearer token cannot be read")]
     Unreadable(#[source] JwtError),
     /// The token is of an issuer that is not configured, or of none.
-    #[error("the token is of the issuer {issuer:?}, which no `[[issuer]]` names as its `url`")]
+    #[error("the token {}", unknown(issuer.as_deref()))]
     UnknownIssuer {
         /// Its `iss`.
         issuer: Option<String>,
@@ -134,6 +134,13 @@ impl Authentication {
             return Err(AuthnError::UnknownIssuer { issuer: claimed.map(str::to_owned) });
         };
         issuer.authenticate(token, &*self.clock).await
+    }
+}
+
+fn unknown(issuer: Option<&str>) -> String {
+    match issuer {
+        Some(issuer) => format!("is of the issuer {issuer:?}, which no `[[issuer]]` names as its `url`"),
+        None => "names no issuer (`iss`)".to_owned(),
     }
 }
 

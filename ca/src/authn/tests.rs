@@ -116,10 +116,15 @@ async fn a_token_that_nobody_can_judge_is_refused() {
     let nobody = House::of(&[]).await;
     let foreign = token(&issuer_named(OTHER), start());
 
-    for (case, refused) in
-        [("another issuer", house.ask(&foreign).await), ("no issuer configured", nobody.ask(&foreign).await)]
-    {
-        assert!(matches!(refused, Err(AuthnError::UnknownIssuer { .. })), "{case}: {refused:?}");
+    let unknown = format!("the token is of the issuer \"{OTHER}\", which no `[[issuer]]`");
+    for (case, refused, says) in [
+        ("another issuer", house.ask(&foreign).await, &*unknown),
+        ("no issuer configured", nobody.ask(&foreign).await, &unknown),
+        ("no `iss`", house.ask("eyJhbGciOiJFUzI1NiJ9.e30.c2ln").await, "names no issuer (`iss`)"),
+    ] {
+        let refused = refused.unwrap_err();
+        assert!(matches!(refused, AuthnError::UnknownIssuer { .. }), "{case}: {refused:?}");
+        assert!(refused.to_string().contains(says), "{case}: {refused}");
     }
     for garbage in ["", "x", "a.b.c", "a.b", "....", &"x".repeat(8000)] {
         let refused = house.ask(garbage).await;
