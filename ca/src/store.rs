@@ -76,7 +76,8 @@ pub enum StoreError {
     },
     /// Another process has it open.
     #[error(
-        "the state directory {directory} is in use by {}. Stop that process, or give each CA a directory of its own",
+        "the state directory {directory} is in use by {}. Stop that process. A CA \
+         with another directory has another root, which the workloads of this one do not trust",
         holder.map_or("another process".to_owned(), |pid| format!("process {pid}"))
     )]
     InUse {
@@ -108,6 +109,15 @@ pub enum StoreError {
         state: PathBuf,
         /// The exported bundle.
         root_certificate: PathBuf,
+    },
+    /// The key that the state names is gone.
+    #[error(
+        "{key}, the key of the root, is missing. Restore the directory from a backup; or move it away, to begin with \
+         a new root that every workload must be given"
+    )]
+    KeyLost {
+        /// The missing file.
+        key: PathBuf,
     },
     /// It cannot be understood, or its parts do not belong together.
     #[error(

@@ -1,11 +1,11 @@
 //! What a state directory holds, read without changing it: by a start under its lock, and by a check.
 
-use std::{path::Path, time::SystemTime};
+use std::{io, path::Path, time::SystemTime};
 
 use signet_identity::{
     BundleError, BundleVersion, CaCertificate, KeyError, PrivateKey, TrustBundle, TrustDomain,
 };
-use signet_runtime::files;
+use signet_runtime::files::{self, FileError};
 
 use super::{
     Corruption, StoreError, root_certificate_path,
@@ -92,7 +92,12 @@ pub(super) fn read_key(
     certificate: Option<&CaCertificate>,
 ) -> Result<PrivateKey, StoreError> {
     let path = directory.join(key.file_name());
-    let pem = files::read_private(&path)?;
+    let pem = files::read_private(&path).map_err(|fault| match fault {
+        FileError::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+            StoreError::KeyLost { key: path.clone() }
+        }
+        fault => fault.into(),
+    })?;
     let corrupt = |source| StoreError::Corrupt { path: path.clone(), source };
     let pem = std::str::from_utf8(&pem).map_err(|_binary| KeyError::NotPkcs8Pem);
     let key = pem.and_then(PrivateKey::from_pkcs8_pem).map_err(|error| corrupt(error.into()))?;

@@ -104,6 +104,7 @@ fn check_of_a_running_ca_is_good_and_says_who_runs_as_a_second_start_does() {
     assert!(good, "{text}");
     assert!(text.contains(&format!("notice: state.directory: in use by process {pid}")), "{text}");
     assert!(!started && refusal.contains(&format!("in use by process {pid}")), "{refusal}");
+    assert!(refusal.contains("has another root, which the workloads of this one do not trust"), "{refusal}");
 }
 
 #[test]
