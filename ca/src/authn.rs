@@ -15,6 +15,7 @@ use signet_identity::{
     jwt::{JwtError, Presented},
 };
 
+pub(crate) use self::oidc::LoadFailure;
 use self::{
     cache::{Proven, VerifiedTokens},
     oidc::OidcIssuer,
@@ -114,6 +115,11 @@ impl Authentication {
     /// Each issuer that has no keys, with the reason: as long as there is one, its workloads are not served.
     pub fn issuers_without_keys(&self) -> impl Iterator<Item = (&str, String)> {
         self.issuers.iter().filter_map(|issuer| Some((issuer.issuer(), issuer.keys().missing()?)))
+    }
+
+    /// Each issuer whose keys cannot be loaded now, whether or not there are some to go on with.
+    pub(crate) fn failing_issuers(&self) -> impl Iterator<Item = (&str, LoadFailure)> {
+        self.issuers.iter().filter_map(|issuer| Some((issuer.issuer(), issuer.keys().failure()?)))
     }
 
     /// How many issuers there are.

@@ -5,6 +5,7 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
+use humantime::format_rfc3339_seconds;
 use signet_runtime::{
     operations::{Condition, Readiness},
     telemetry::chain,
@@ -15,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     admission::Admission,
     audit::AuditLog,
-    authn::{Authentication, DevelopmentKeys},
+    authn::{Authentication, DevelopmentKeys, LoadFailure},
     authority::Authority,
     config::NO_ISSUER,
     metrics::Metrics,
@@ -41,6 +42,7 @@ pub struct Conditions {
     audit: Condition,
     authority: Condition,
     issuer_keys: Condition,
+    readiness: Readiness,
 }
 
 impl Conditions {
@@ -53,6 +55,7 @@ impl Conditions {
             audit: readiness.condition("audit log", "starting"),
             authority: readiness.condition("authority", "starting"),
             issuer_keys: readiness.condition("issuer keys", "starting"),
+            readiness: readiness.clone(),
         }
     }
 
@@ -82,6 +85,7 @@ impl Conditions {
             None => self.issuer_keys.ready(),
             Some(missing) => self.issuer_keys.not_ready(missing),
         }
+        self.readiness.remark("loading of issuer keys", loading(&observed.authentication));
         observed.metrics.load(observed.admission.in_flight(), observed.admission.queued());
         let expires_at = observed.authority.certificate().validity().not_after();
         observed.metrics.authority_expires(expires_at.duration_since(UNIX_EPOCH).unwrap_or_default());
@@ -97,6 +101,15 @@ fn missing_keys(authentication: &Authentication) -> Option<String> {
     let missing: Vec<String> =
         authentication.issuers_without_keys().map(|(issuer, reason)| format!("{issuer}: {reason}")).collect();
     (missing.len() == authentication.issuers()).then(|| missing.join("; "))
+}
+
+/// How the sources of keys are: keys that are held outlast a source, and until they do nobody else would notice.
+fn loading(authentication: &Authentication) -> String {
+    let failing = authentication.failing_issuers().map(|(issuer, LoadFailure { since, reason })| {
+        format!("{issuer} has failed since {}: {reason}", format_rfc3339_seconds(since))
+    });
+    let failing: Vec<String> = failing.collect();
+    if failing.is_empty() { "good".to_owned() } else { failing.join("; ") }
 }
 
 /// Said at start and by `/readyz`.

@@ -11,6 +11,7 @@ use signet_identity::{
     jwt::{JwtError, Presented, TokenRules},
 };
 
+pub(crate) use self::keys::LoadFailure;
 use self::keys::{KeySet, Keys};
 pub use self::{
     fetch::{FetchError, Fetcher},

@@ -4,7 +4,12 @@ use signet_backends::{Assembler, LocalSigner};
 use signet_identity::{CaCertificate, Clock, PrivateKey, TrustBundle, TrustDomain};
 
 use super::*;
-use crate::{admission::AdmissionLimits, audit::testing::LogOnDisk};
+use crate::{
+    admission::AdmissionLimits,
+    audit::testing::LogOnDisk,
+    authn::{IssuerConfig, RefreshTimes, Refresher, Source},
+    testing::{ISSUER, KeyFile, issuer},
+};
 
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
@@ -18,6 +23,11 @@ struct Scene {
 
 impl Scene {
     async fn new() -> Self {
+        Self::with(Vec::new()).await.0
+    }
+
+    /// The same with these issuers, and what loads their keys.
+    async fn with(issuers: Vec<IssuerConfig>) -> (Self, Vec<Refresher>) {
         let log = LogOnDisk::new();
         let clock: Arc<dyn Clock> = Arc::clone(&log.clock) as _;
         let trust_domain: TrustDomain = "cluster.local".parse().unwrap();
@@ -28,15 +38,15 @@ impl Scene {
         let audit = log.open();
         let authority = Authority::signing_here(issuer, bundle, audit.clone(), Arc::clone(&clock)).await;
         let metrics = Metrics::new();
-        let development = DevelopmentKeys::Refused;
-        let (authentication, _refreshers) =
-            Authentication::new(Vec::new(), &trust_domain, development, clock, metrics.clone());
+        let development = DevelopmentKeys::Accepted;
+        let (authentication, refreshers) =
+            Authentication::new(issuers, &trust_domain, development, clock, metrics.clone());
         let admission = Admission::new(AdmissionLimits { in_flight: 1, queue: 1 });
         let readiness = Readiness::of("ca");
         let conditions = Conditions::new(&readiness, development);
         let (authentication, authority) = (Arc::new(authentication), authority.unwrap());
         let observed = Observed { authentication, authority, audit, admission, metrics };
-        Self { log, observed, readiness, conditions }
+        (Self { log, observed, readiness, conditions }, refreshers)
     }
 
     fn page(&self) -> String {
@@ -70,4 +80,32 @@ async fn a_log_that_cannot_be_written_is_said_with_the_remedy() {
     scene.observed.audit.record(&line).await.unwrap_err();
 
     assert!(scene.page().contains("Free space"), "{}", scene.page());
+}
+
+#[tokio::test]
+async fn a_source_of_keys_that_fails_is_told_while_the_keys_that_are_held_serve() {
+    let file = KeyFile::of(&issuer());
+    let (scene, mut refreshers) = Scene::with(vec![IssuerConfig {
+        issuer: ISSUER.to_owned(),
+        audiences: vec!["istio-ca".to_owned()],
+        leeway: Duration::ZERO,
+        source: Source::File(file.path()),
+        times: RefreshTimes { interval: EVERY, floor: EVERY },
+    }])
+    .await;
+    let refresher = refreshers.first_mut().unwrap();
+    let good = "loading of issuer keys: good";
+    refresher.load().await.unwrap();
+    assert!(scene.page().contains(good), "{}", scene.page());
+
+    file.swap("{");
+    let failed = refresher.load().await.unwrap_err();
+    let page = scene.page();
+    let since = format_rfc3339_seconds(scene.log.clock.now());
+    let told = format!("loading of issuer keys: {ISSUER} has failed since {since}: {}", chain(&failed));
+    assert!(page.contains(&told) && page.contains("issuer keys: ready"), "{page}");
+
+    file.swap(&issuer().jwks_json());
+    refresher.load().await.unwrap();
+    assert!(scene.page().contains(good), "{}", scene.page());
 }

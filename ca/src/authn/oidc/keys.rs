@@ -5,13 +5,13 @@
 
 use std::{
     sync::Arc,
-    time::{Duration, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use arc_swap::ArcSwapOption;
 use metrics::Gauge;
 use signet_identity::{Clock, jwt::Jwks};
-use signet_runtime::telemetry::chain;
+use signet_runtime::{line_limit::LineLimit, telemetry::chain};
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, timeout_at},
@@ -80,11 +80,16 @@ pub struct Refresher {
     clock: Arc<dyn Clock>,
     metrics: Metrics,
     loaded: Gauge,
+    /// Bounds the lines on a failure that lasts; `None` while loads succeed.
+    failing: Option<LineLimit>,
 }
 
 /// Requests that may wait for one load: honest ones come back, and a storm of invented key names must not hold
 /// every place that admission gives.
 const MAX_WAITING: usize = 32;
+
+/// Loads fail every few seconds, and each says the same.
+const TOLD_EVERY: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 struct Shared {
@@ -96,7 +101,16 @@ struct Shared {
 #[derive(Debug)]
 struct Attempt {
     at: Instant,
-    failure: Option<String>,
+    failure: Option<LoadFailure>,
+}
+
+/// Why the keys of an issuer cannot be loaded, and since when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LoadFailure {
+    /// When the first load of a row without a good one failed.
+    pub(crate) since: SystemTime,
+    /// What the last one said, with all causes.
+    pub(crate) reason: String,
 }
 
 impl Keys {
@@ -125,11 +139,13 @@ impl Keys {
             return None;
         }
         let last = self.shared.last.load();
-        Some(
-            last.as_ref()
-                .and_then(|last| last.failure.clone())
-                .unwrap_or_else(|| "not loaded yet".to_owned()),
-        )
+        let reason = last.as_ref().and_then(|last| Some(last.failure.as_ref()?.reason.clone()));
+        Some(reason.unwrap_or_else(|| "not loaded yet".to_owned()))
+    }
+
+    /// Why the last load failed; `None` when it did not. The keys that are held stay in either case.
+    pub(crate) fn failure(&self) -> Option<LoadFailure> {
+        self.shared.failure()
     }
 }
 
@@ -151,7 +167,20 @@ impl Refresher {
         let (issuer, source) = (config.issuer.clone(), config.source.clone());
         let (document, loaded) = (Vec::new(), metrics.issuer_keys_loaded(&issuer));
         let client = HttpClient::default();
-        (Self { issuer, source, client, development, shared, asks, document, clock, metrics, loaded }, keys)
+        let refresher = Self {
+            issuer,
+            source,
+            client,
+            development,
+            shared,
+            asks,
+            document,
+            clock,
+            metrics,
+            loaded,
+            failing: None,
+        };
+        (refresher, keys)
     }
 
     /// Loads now, then on demand and in the background, until `stop`.
@@ -191,7 +220,7 @@ impl Refresher {
     /// What the source says, or that its keys are not for us.
     pub async fn load(&mut self) -> Result<(), SourceError> {
         let loaded = self.take_from_source().await;
-        let failure = loaded.as_ref().err().map(|error| chain(error).to_string());
+        let failure = loaded.as_ref().err().map(|error| self.failure_of(error));
         self.shared.last.store(Some(Arc::new(Attempt { at: Instant::now(), failure })));
         self.metrics.key_fetch(match &loaded {
             Ok(true) => KeyFetch::Changed,
@@ -204,19 +233,36 @@ impl Refresher {
         })
     }
 
+    /// The failure of a load that said `error`: a new one, or the last one going on.
+    fn failure_of(&self, error: &SourceError) -> LoadFailure {
+        let since = self.shared.failure().map_or_else(|| self.clock.now(), |failure| failure.since);
+        LoadFailure { since, reason: chain(error).to_string() }
+    }
+
     async fn load_and_tell(&mut self) {
         let before = self.shared.generation();
-        match self.load().await {
+        let loaded = self.load().await;
+        if loaded.is_ok() && self.failing.take().is_some() {
+            tracing::info!(issuer = %self.issuer, "issuer keys can be loaded again");
+        }
+        match loaded {
             Ok(()) if self.shared.generation() != before => {
                 tracing::info!(issuer = %self.issuer, generation = self.shared.generation(), "issuer keys changed");
             }
             Ok(()) => {}
-            Err(error) if before == 0 => {
-                tracing::warn!(issuer = %self.issuer, error = %chain(&error), "issuer keys could not be loaded, and there are none; its tokens cannot be checked");
-            }
-            Err(error) => {
-                tracing::warn!(issuer = %self.issuer, error = %chain(&error), "issuer keys could not be loaded; the last good ones stay");
-            }
+            Err(error) => self.tell_failure(&error),
+        }
+    }
+
+    /// When it begins, and once a minute while it lasts.
+    fn tell_failure(&mut self, error: &SourceError) {
+        let lines = self.failing.get_or_insert_with(|| LineLimit::new(1, TOLD_EVERY));
+        let Some(suppressed) = lines.admit() else { return };
+        let (issuer, error) = (&self.issuer, chain(error));
+        if self.shared.generation() == 0 {
+            tracing::warn!(%issuer, %error, suppressed, "issuer keys could not be loaded, and there are none; its tokens cannot be checked");
+        } else {
+            tracing::warn!(%issuer, %error, suppressed, "issuer keys could not be loaded; the last good ones stay");
         }
     }
 
@@ -251,6 +297,11 @@ impl Shared {
     /// The last attempt, if it is younger than the floor.
     fn recent(&self) -> Option<Arc<Attempt>> {
         self.last.load_full().filter(|last| last.at.elapsed() < self.times.floor)
+    }
+
+    /// What the last attempt ended in, if it failed.
+    fn failure(&self) -> Option<LoadFailure> {
+        self.last.load().as_ref().and_then(|last| last.failure.clone())
     }
 
     /// Zero while nothing is held.

@@ -111,6 +111,33 @@ async fn a_load_that_fails_says_whether_there_are_keys_to_go_on_with() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_failure_that_lasts_is_told_when_it_begins_once_a_minute_and_when_it_is_over() {
+    let file = KeyFile::of(&issuer());
+    let clock = Arc::new(ManualClock::at(UNIX_EPOCH + Duration::from_secs(1_800_000_000)));
+    let source = config(Source::File(file.path()));
+    let (mut refresher, keys) =
+        Refresher::new(&source, DevelopmentKeys::Accepted, Arc::clone(&clock) as _, Metrics::new());
+    refresher.load_and_tell().await;
+    file.swap("{");
+    let (log, began) = (CapturedLog::begin(), clock.now());
+    for _second in 0..150 {
+        refresher.load_and_tell().await;
+        clock.advance(Duration::from_secs(1));
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+    let failure = keys.failure().unwrap();
+    assert_eq!(failure.since, began);
+    assert_eq!(log.text().matches(&failure.reason).count(), 3, "{}", log.text());
+
+    file.swap(&issuer().jwks_json());
+    refresher.load_and_tell().await;
+    refresher.load_and_tell().await;
+
+    assert_eq!(keys.failure(), None);
+    assert_eq!(log.text().matches("can be loaded again").count(), 1, "{}", log.text());
+}
+
 #[tokio::test]
 async fn the_age_of_keys_is_that_of_the_last_good_load() {
     let file = KeyFile::of(&issuer());
