@@ -18,8 +18,8 @@ use std::{
 use async_trait::async_trait;
 use rustls::pki_types::CertificateDer;
 use signet_identity::{
-    Approved, Ask, BundleVersion, CaCertificate, Caller, CertificateRequest, Clock, Csr, IssuingPolicy,
-    LeafTemplate, Pod, PrivateKey, SignatureAlgorithm, SpiffeId, TrustBundle, TrustDomain, approve,
+    Approved, Ask, BundleVersion, Caller, CertificateRequest, Clock, Csr, IssuingPolicy, Pod, PrivateKey,
+    SpiffeId, TrustBundle, TrustDomain, approve,
     jwt::{self, DevelopmentIssuer, Jwks, TokenRequest, TokenRules},
     testing::TestAuthority,
 };
@@ -44,7 +44,7 @@ pub struct FakeCa {
 }
 
 struct State {
-    authority: Authority,
+    authority: TestAuthority,
     roots: Vec<CertificateDer<'static>>,
     version: Option<BundleVersion>,
     script: VecDeque<Answer>,
@@ -52,15 +52,10 @@ struct State {
     calls: Vec<Call>,
 }
 
-struct Authority {
-    key: PrivateKey,
-    certificate: CaCertificate,
-}
-
 impl FakeCa {
     /// A CA with a new root. Leaves live an hour unless the call asks otherwise, at most a day.
     pub fn new(trust_domain: TrustDomain, clock: Arc<dyn Clock>) -> Self {
-        let authority = Authority::new(&trust_domain, clock.now());
+        let authority = root(&trust_domain, clock.now());
         let tokens = DevelopmentIssuer::new(PrivateKey::generate().unwrap(), ISSUER.to_owned());
         Self {
             rules: TokenRules {
@@ -72,7 +67,7 @@ impl FakeCa {
             tokens,
             policy: IssuingPolicy::new(trust_domain, HOUR, 24 * HOUR).unwrap(),
             state: Mutex::new(State {
-                roots: vec![authority.certificate.der().clone()],
+                roots: vec![authority.certificate().der().clone()],
                 authority,
                 version: Some(BundleVersion { epoch: seconds(clock.now()), sequence: 1 }),
                 script: VecDeque::new(),
@@ -123,8 +118,8 @@ impl FakeCa {
     /// From now on signs under a new root; the bundle holds the old one as well.
     pub fn rotate_root(&self) {
         let mut state = self.state();
-        state.authority = Authority::new(self.policy.trust_domain(), self.clock.now());
-        let root = state.authority.certificate.der().clone();
+        state.authority = root(self.policy.trust_domain(), self.clock.now());
+        let root = state.authority.certificate().der().clone();
         state.roots.push(root);
         state.next_version();
     }
@@ -132,7 +127,7 @@ impl FakeCa {
     /// Drops all roots but the one that signs.
     pub fn retire_old_roots(&self) {
         let mut state = self.state();
-        state.roots = vec![state.authority.certificate.der().clone()];
+        state.roots = vec![state.authority.certificate().der().clone()];
         state.next_version();
     }
 
@@ -184,8 +179,8 @@ impl FakeCa {
     fn honest(&self, token: &Token, csr: Csr, lifetime: Option<Duration>) -> Result<Issued, CaError> {
         let now = self.clock.now();
         let approved = self.approve(token, csr, lifetime)?;
-        let leaf = self.state().authority.sign(&approved, now);
-        Ok(self.issued(leaf))
+        let chain = self.state().authority.issue(&approved, now);
+        Ok(self.issued(chain))
     }
 
     fn approve(&self, token: &Token, csr: Csr, lifetime: Option<Duration>) -> Result<Approved, CaError> {
@@ -200,21 +195,21 @@ impl FakeCa {
     fn forge(&self, forgery: Forgery, token: &Token, csr: Csr, identity: &str) -> Result<Issued, CaError> {
         let (now, trust_domain) = (self.clock.now(), self.policy.trust_domain());
         let granted = self.approve(token, csr, Some(HOUR))?;
-        let leaf = match forgery {
-            Forgery::WrongKey => self.state().authority.sign(&self.usurp(identity), now),
+        let chain = match forgery {
+            Forgery::WrongKey => self.state().authority.issue(&self.usurp(identity), now),
             Forgery::WrongIdentity => {
                 let other = SpiffeId::workload(trust_domain, "somebody", "else").unwrap();
-                self.state().authority.sign(&self.usurp(other.as_str()), now)
+                self.state().authority.leaf(granted.public_key(), &other, now).sign()
             }
-            Forgery::Expired => self.state().authority.sign(&granted, now - 2 * HOUR),
-            Forgery::UnknownRoot => Authority::new(trust_domain, now).sign(&granted, now),
+            Forgery::Expired => self.state().authority.issue(&granted, now - 2 * HOUR),
+            Forgery::UnknownRoot => root(trust_domain, now).issue(&granted, now),
             Forgery::NoIntermediate => {
-                let root = TestAuthority::new(trust_domain.as_str(), now - HOUR);
+                let root = root(trust_domain, now);
                 let chain = root.intermediate(now - HOUR).issue(&granted, now);
                 return Ok(Issued { chain: chain.into_iter().take(1).collect(), bundle: root.bundle() });
             }
         };
-        Ok(self.issued(leaf))
+        Ok(self.issued(chain))
     }
 
     /// Permission for a key that nobody asked for, by a token of the CA's own making.
@@ -227,8 +222,8 @@ impl FakeCa {
         self.approve(&token, Csr::from_pem(&request).unwrap(), Some(HOUR)).unwrap()
     }
 
-    fn issued(&self, leaf: CertificateDer<'static>) -> Issued {
-        Issued { chain: vec![leaf], bundle: self.bundle() }
+    fn issued(&self, chain: Vec<CertificateDer<'static>>) -> Issued {
+        Issued { chain, bundle: self.bundle() }
     }
 }
 
@@ -282,20 +277,8 @@ impl State {
     }
 }
 
-impl Authority {
-    fn new(trust_domain: &TrustDomain, now: SystemTime) -> Self {
-        let key = PrivateKey::generate().unwrap();
-        let certificate =
-            CaCertificate::self_signed(&key, trust_domain, now - 24 * HOUR, 10_000 * HOUR).unwrap();
-        Self { key, certificate }
-    }
-
-    fn sign(&self, approved: &Approved, now: SystemTime) -> CertificateDer<'static> {
-        let template =
-            LeafTemplate::new(approved, &self.certificate, SignatureAlgorithm::EcdsaSha256, now).unwrap();
-        let signature = self.key.sign(template.to_be_signed()).unwrap();
-        template.assemble(&signature).unwrap()
-    }
+fn root(trust_domain: &TrustDomain, now: SystemTime) -> TestAuthority {
+    TestAuthority::new(trust_domain.as_str(), now - 24 * HOUR)
 }
 
 fn refusal(code: Code, message: &str) -> Refusal {

@@ -26,7 +26,7 @@ pub enum Answer {
 pub enum Forgery {
     /// For a key of the CA's own making.
     WrongKey,
-    /// For another workload, and so for another key as well.
+    /// For another workload, over the key that was asked for.
     WrongIdentity,
     /// It ended before the call.
     Expired,
