@@ -204,9 +204,9 @@ mod tests {
         assert!(more.is_pending(), "{more:?}");
         assert!(ours.buffered().poll_send(&mut cx).is_pending());
 
-        let reading = tokio::spawn(async move { theirs.read_exact(&mut [0; 16 << 10]).await });
-        end_turn(&ours).await;
-        reading.await.unwrap().unwrap();
+        let mut all = [0; 16 << 10];
+        let (read, ()) = tokio::join!(theirs.read_exact(&mut all), end_turn(&ours));
+        read.unwrap();
     }
 
     #[tokio::test]
