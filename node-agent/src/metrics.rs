@@ -4,6 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use signet_client::Reachability;
+use tonic::Code;
+
+use crate::trouble::Trouble;
 
 const STREAMS: &str = "signet_agent_streams";
 const PUSHES: &str = "signet_agent_pushes_total";
@@ -17,8 +20,8 @@ const SVIDS: &str = "signet_agent_svids";
 const FIRST_EXPIRY: &str = "signet_agent_svid_first_expiry_timestamp_seconds";
 const CA_REACHABLE: &str = "signet_agent_ca_reachable";
 
-/// Says what each metric means, and shows the gauges as they are at the start: one that appears late cannot be
-/// alerted on. To be called once, after the recorder is installed.
+/// Says what each metric means, and shows gauges and counters as they are at the start: one that appears late cannot
+/// be alerted on, and the first increase of a counter that appears with it is lost. To be called once, after the recorder is installed.
 pub fn describe() {
     describe_gauge!(STREAMS, Unit::Count, "SDS streams that are open");
     describe_counter!(PUSHES, Unit::Count, "Responses sent to proxies, by kind of secret");
@@ -42,6 +45,25 @@ pub fn describe() {
     gauge!(STREAMS).set(0.0);
     svids(std::iter::empty());
     ca(Reachability::Unknown);
+    count_from_zero();
+}
+
+/// Every counter with every label that it can have.
+fn count_from_zero() {
+    counter!(NACKS).increment(0);
+    counter!(RECALLS).increment(0);
+    for content in [Content::Svid, Content::Bundle] {
+        counter!(PUSHES, "secret" => content.label()).increment(0);
+    }
+    for code in [Code::PermissionDenied, Code::NotFound, Code::InvalidArgument] {
+        counter!(REFUSED_REQUESTS, "code" => format!("{code:?}")).increment(0);
+    }
+    for reason in ["node_full", "peer_full"].into_iter().chain(Trouble::OUTCOMES) {
+        counter!(REFUSED_STREAMS, "reason" => reason).increment(0);
+    }
+    for outcome in ["issued"].into_iter().chain(Trouble::OUTCOMES) {
+        counter!(RENEWALS, "outcome" => outcome).increment(0);
+    }
 }
 
 /// An attempt at an SVID ended so.
@@ -91,13 +113,18 @@ pub(crate) enum Content {
     Bundle,
 }
 
+impl Content {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Svid => "svid",
+            Self::Bundle => "bundle",
+        }
+    }
+}
+
 /// A response went out.
 pub(crate) fn pushed(content: Content) {
-    let content = match content {
-        Content::Svid => "svid",
-        Content::Bundle => "bundle",
-    };
-    counter!(PUSHES, "secret" => content).increment(1);
+    counter!(PUSHES, "secret" => content.label()).increment(1);
 }
 
 /// A proxy rejected a response.
@@ -106,7 +133,7 @@ pub(crate) fn rejected() {
 }
 
 /// A request can never be answered.
-pub(crate) fn refused_request(code: tonic::Code) {
+pub(crate) fn refused_request(code: Code) {
     counter!(REFUSED_REQUESTS, "code" => format!("{code:?}")).increment(1);
 }
 
@@ -128,6 +155,25 @@ mod tests {
         let shown = recorder.handle().render();
         for gauge in [STREAMS, SVIDS, FIRST_EXPIRY, CA_REACHABLE] {
             assert!(shown.lines().any(|line| line == format!("{gauge} 0")), "{gauge}: {shown}");
+        }
+    }
+    #[test]
+    fn every_counter_is_there_at_zero_before_anything_is_counted() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        metrics::with_local_recorder(&recorder, describe);
+        let shown = recorder.handle().render();
+        let labelled = [
+            (RENEWALS, "outcome", &["issued", "refused", "unavailable", "overloaded", "bad_answer"][..]),
+            (RENEWALS, "outcome", &["bad_token", "full", "internal"]),
+            (REFUSED_STREAMS, "reason", &["node_full", "peer_full", "bad_token"]),
+            (REFUSED_REQUESTS, "code", &["PermissionDenied", "NotFound", "InvalidArgument"]),
+            (PUSHES, "secret", &["svid", "bundle"]),
+        ];
+        let labelled = labelled.into_iter().flat_map(|(counter, key, values)| {
+            values.iter().map(move |value| format!("{counter}{{{key}=\"{value}\"}} 0"))
+        });
+        for wanted in labelled.chain([NACKS, RECALLS].map(|counter| format!("{counter} 0"))) {
+            assert!(shown.lines().any(|line| line == wanted), "{wanted}: {shown}");
         }
     }
 }

@@ -100,7 +100,11 @@ impl Trouble {
         }
     }
 
-    /// One word for the metric and the log: a closed set.
+    /// Every word of [`outcome`](Self::outcome).
+    pub(crate) const OUTCOMES: [&str; 7] =
+        ["bad_token", "refused", "full", "overloaded", "unavailable", "bad_answer", "internal"];
+
+    /// One word for the metric and the log: one of [`OUTCOMES`](Self::OUTCOMES).
     pub(crate) fn outcome(&self) -> &'static str {
         match self {
             Self::NoToken
@@ -184,7 +188,7 @@ const LONGEST_HOLD: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {
-    use signet_client::{Outage, Refusal};
+    use signet_client::{AnswerFault, Outage, Refusal};
 
     use super::*;
 
@@ -204,6 +208,22 @@ mod tests {
             assert_eq!((trouble.status().code(), trouble.passes()), (code, passes), "{trouble:?}");
             assert!(trouble.status().message().contains("r-1"), "the request id: {trouble:?}");
         }
+    }
+
+    #[test]
+    fn the_outcomes_are_all_that_trouble_comes_to() {
+        let nonsense = AnswerFault::NotCertificates { index: 0 };
+        let outcomes = [
+            Trouble::NoToken,
+            Trouble::Refused(CaError::Denied(refusal(Code::PermissionDenied))),
+            Trouble::TooManyEntries { most: 1 },
+            Trouble::CaAway(CaError::Overloaded(refusal(Code::ResourceExhausted))),
+            Trouble::CaAway(CaError::Unavailable(Outage::Answered(refusal(Code::Unavailable)))),
+            Trouble::NonsenseFromCa(CaError::MalformedAnswer(nonsense)),
+            Trouble::Bug,
+        ]
+        .map(|trouble| trouble.outcome());
+        assert_eq!(outcomes, Trouble::OUTCOMES);
     }
 
     #[test]
