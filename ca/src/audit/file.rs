@@ -7,6 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use signet_runtime::{files, telemetry::chain};
+
 use super::Durability;
 
 /// The log as the audit thread holds it.
@@ -84,12 +86,18 @@ impl LogFile {
         }
     }
 
-    /// Opens the path anew when it no longer leads to the open file.
+    /// Opens the path anew when it no longer leads to the open file. A file that others may read or write is taken
+    /// here, with a warning: the CA goes on issuing.
     fn follow_rotation(&mut self) -> io::Result<()> {
         match fs::metadata(&self.path) {
             Ok(metadata) if (metadata.dev(), metadata.ino()) == self.node => Ok(()),
             _ => {
                 *self = Self::open(&self.path, self.durability)?;
+                if self.path.is_file()
+                    && let Err(shared) = files::refuse_if_shared(&self.path)
+                {
+                    tracing::warn!(fault = %chain(&shared), "the audit log was rotated to a file that is not private");
+                }
                 Ok(())
             }
         }
@@ -118,7 +126,9 @@ fn directory_of(path: &Path) -> &Path {
 
 #[cfg(test)]
 mod tests {
-    use std::{io::Read, os::unix::fs::PermissionsExt, process::Command, thread};
+    use std::{fs::Permissions, io::Read, os::unix::fs::PermissionsExt, process::Command, thread};
+
+    use signet_runtime::testing::CapturedLog;
 
     use super::*;
 
@@ -164,6 +174,25 @@ mod tests {
 
         assert_eq!(fs::read(&old).unwrap(), b"before\n");
         assert_eq!(fs::read(&path).unwrap(), b"after\n");
+    }
+
+    #[test]
+    fn a_log_that_is_rotated_to_a_file_of_all_is_written_and_warned_of_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, next) = (directory.path().join("audit.log"), directory.path().join("next"));
+        let mut log = LogFile::open(&path, Durability::OperatingSystem).unwrap();
+        let captured = CapturedLog::begin();
+        for (mode, warnings) in [(0o600, 0), (0o644, 1)] {
+            fs::write(&next, "").unwrap();
+            fs::set_permissions(&next, Permissions::from_mode(mode)).unwrap();
+            fs::rename(&next, &path).unwrap();
+            log.append(b"one\n").unwrap();
+            log.append(b"two\n").unwrap();
+            assert_eq!(fs::read(&path).unwrap(), b"one\ntwo\n", "{mode:o}");
+            let lines = captured.text();
+            assert_eq!(lines.matches("not private").count(), warnings, "{mode:o}: {lines}");
+            assert_eq!(lines.matches("chmod 0600").count(), warnings, "{mode:o}: {lines}");
+        }
     }
 
     #[test]

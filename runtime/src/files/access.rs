@@ -18,16 +18,20 @@ pub fn judge_private_directory(path: &Path) -> Result<(), FileError> {
     judge_directory(path, path.ancestors().find(|ancestor| ancestor.exists()))
 }
 
-/// Whether `path` is, or can be made, a file that is read and appended to.
+/// Whether `path` is, or can be made, a file that is read and appended to, by its owner alone. A pipe or a device
+/// may be anybody's.
 ///
 /// # Errors
-/// [`FileError::Unwritable`].
+/// [`FileError::Unwritable`]; for a file that is there also as [`refuse_if_shared`].
 pub fn judge_log_file(path: &Path) -> Result<(), FileError> {
     if !path.exists() {
         return judge_directory(path, path.parent());
     }
     if path.is_dir() {
         return Err(unwritable(path, io::ErrorKind::IsADirectory.into()));
+    }
+    if path.is_file() {
+        refuse_if_shared(path)?;
     }
     access(path, Access::READ_OK | Access::WRITE_OK).map_err(|error| unwritable(path, error.into()))
 }
@@ -90,9 +94,15 @@ mod tests {
     fn a_log_file_is_judged_by_itself_or_by_its_directory() {
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name);
-        fs::write(at("there"), "").unwrap();
+        for (name, mode) in [("there", 0o600), ("read by a group", 0o640), ("written by others", 0o602)] {
+            fs::write(at(name), "").unwrap();
+            fs::set_permissions(at(name), Permissions::from_mode(mode)).unwrap();
+        }
         for (case, path, reason) in [
             ("there", at("there"), None),
+            ("a device", "/dev/null".into(), None),
+            ("read by a group", at("read by a group"), Some("Run `chmod 0600")),
+            ("written by others", at("written by others"), Some("Run `chmod 0600")),
             ("absent", at("absent"), None),
             ("a directory", directory.path().to_owned(), Some("directory")),
             ("in no directory", at("none/log"), Some("No such file or directory")),
@@ -114,7 +124,7 @@ mod tests {
         if uid() == 0 {
             return; // root may write anything
         }
-        assert!(told(judge_log_file(Path::new("/etc/passwd"))).contains("Permission denied"));
+        assert!(told(judge_log_file(Path::new("/etc/passwd"))).contains("open to group or others"));
         assert!(told(judge_private_directory(Path::new("/etc/signet"))).contains("Permission denied"));
     }
 }
