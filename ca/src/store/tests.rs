@@ -38,12 +38,15 @@ impl Scene {
     }
 
     fn open_for(&self, trust_domain: &str) -> Result<DirectoryStore, StoreError> {
-        let settings = StoreSettings {
+        DirectoryStore::open(&self.settings(trust_domain), &self.clock)
+    }
+
+    fn settings(&self, trust_domain: &str) -> StoreSettings {
+        StoreSettings {
             directory: self.directory(),
             trust_domain: trust_domain.parse().unwrap(),
             root_lifetime: Duration::from_secs(10 * 365 * 86_400),
-        };
-        DirectoryStore::open(&settings, &self.clock)
+        }
     }
 
     /// What a start says, and a check before it.
@@ -252,6 +255,27 @@ fn a_check_says_everything_that_is_wrong_and_changes_nothing() {
     assert_eq!(faults.len(), 4, "{faults:?}");
     assert_eq!(scene.files(), before);
     assert_eq!(mode(&scene.directory()), 0o750);
+}
+
+/// The order that `tests/binary/first_start.rs` takes apart.
+#[test]
+fn a_first_start_writes_the_key_then_the_state_then_the_export() {
+    let scene = Scene::new();
+    let root = || first_root(&scene.settings("cluster.local"), start());
+    files::create_private_directory(&scene.directory()).unwrap();
+    let state = scene.file("state.json");
+
+    fs::create_dir(&state).unwrap();
+    root().unwrap_err();
+    fs::remove_dir(&state).unwrap();
+    assert!(matches!(&scene.names()[..], [key] if key.starts_with("key-")), "{:?}", scene.names());
+
+    fs::remove_file(scene.key_file()).unwrap();
+    root().unwrap();
+    assert!(matches!(&scene.names()[..], [_key, state] if state == "state.json"), "{:?}", scene.names());
+
+    scene.open().unwrap();
+    assert_eq!(scene.names()[1..], ["root-cert.pem", "state.json"]);
 }
 
 #[test]

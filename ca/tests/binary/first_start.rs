@@ -1,4 +1,4 @@
-//! SIGKILL at each step of a first start: what it leaves on the disk, and the start that follows.
+//! The disk as a SIGKILL at each step of a first start would leave it, and the start that follows.
 
 use std::{collections::BTreeMap, fs, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
 
