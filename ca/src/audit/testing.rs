@@ -1,13 +1,6 @@
 //! A real log for tests, and the ways to break and mend what it is written to.
 
-use std::{
-    fs, io,
-    os::unix::fs::symlink,
-    path::PathBuf,
-    sync::Arc,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{fs, io, os::unix::fs::symlink, path::PathBuf, sync::Arc, thread, time::Duration};
 
 use serde_json::Value;
 use signet_identity::{Clock, ManualClock};
@@ -16,8 +9,9 @@ use tempfile::TempDir;
 
 use super::{AuditLog, AuditOpenError, AuditSettings, Durability};
 
-/// For a thread that ends on a busy machine.
-const MOST_PATIENCE: Duration = Duration::from_secs(60);
+/// A minute of them: a thread ends late on a busy machine.
+const MOST_ATTEMPTS: u32 = 60_000;
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// A log in a directory of its own, at a time that stands still.
 pub(crate) struct LogOnDisk {
@@ -43,11 +37,11 @@ impl LogOnDisk {
         let settings =
             AuditSettings { path: self.path(), durability: Durability::OperatingSystem, max_waiting: 1000 };
         // The thread of a log that was dropped a moment ago may have it open yet.
-        let patience = Instant::now() + MOST_PATIENCE;
+        let mut attempts = 1..MOST_ATTEMPTS;
         loop {
             match AuditLog::open(settings.clone(), Arc::clone(&clock)) {
-                Err(error) if is_busy(&error) && Instant::now() < patience => thread::yield_now(),
-                Err(error) => panic!("no log within {MOST_PATIENCE:?}: {}", chain(&error)),
+                Err(error) if is_busy(&error) && attempts.next().is_some() => thread::sleep(PAUSE),
+                Err(error) => panic!("no log within {MOST_ATTEMPTS} attempts: {}", chain(&error)),
                 Ok(log) => return log,
             }
         }
