@@ -10,8 +10,8 @@ use crate::{Issuer, IssuerError, Signer};
 
 /// Lays leaves out under one signing certificate and has a [`Signer`] sign them.
 ///
-/// That the signer holds the certificate's key is not known here; whoever builds an authority proves it with a
-/// throw-away SVID.
+/// That the signer holds the certificate's key is not known here; whoever builds an authority proves it with
+/// a throw-away SVID.
 pub struct Assembler {
     signer: Arc<dyn Signer>,
     certificate: CaCertificate,

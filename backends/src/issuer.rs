@@ -13,9 +13,9 @@ use crate::SignError;
 pub trait Issuer: Send + Sync {
     /// The leaf first, then each intermediate, never the root.
     ///
-    /// Nothing of the answer is proven yet: the caller verifies it as a peer would (`X509Svid::verify`) before
-    /// it leaves the process. `now` is when the certificate begins; the issuer may cut the lifetime, never
-    /// lengthen it.
+    /// Nothing of the answer is proven yet: the caller verifies it as a peer would (`X509Svid::verify`)
+    /// before it leaves the process. `now` is when the certificate begins; the issuer may cut the lifetime,
+    /// never lengthen it.
     ///
     /// # Errors
     /// See [`IssuerError`]. A failed call may be repeated: at worst a second certificate is made.
@@ -31,8 +31,8 @@ pub trait Issuer: Send + Sync {
 pub enum IssuerError {
     /// The operator's to mend: the signing certificate is over, or the clock is wrong.
     #[error(
-        "authority {key_id} cannot sign now. Check this machine's clock; if it is right, restart the CA: it says how to \
-         begin with a new root"
+        "authority {key_id} cannot sign now. Check this machine's clock; if it is right, restart the CA: it says how \
+         to begin with a new root"
     )]
     AuthorityNotValid {
         /// Subject key identifier of the authority, in hex.

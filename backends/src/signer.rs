@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 use signet_identity::{KeyError, SignatureAlgorithm};
 
-/// A private key that signs certificates. Where it lives (this process, a device, a service) is its own affair.
+/// A private key that signs certificates. Where it lives (this process, a device, a service) is its own
+/// affair.
 #[async_trait]
 pub trait Signer: Send + Sync {
     /// The algorithm of every signature this signer makes.

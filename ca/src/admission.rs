@@ -1,8 +1,9 @@
 //! Admission: how much is issued at once, decided before anything is computed for a request.
 //!
 //! A saturated CA answers at once instead of late, and refusing costs it little: two failed attempts at a
-//! semaphore, and neither token nor CSR is looked at. A place is held for as long as the work goes on, not the
-//! client: an issuance keeps it to its end, so that clients that leave and come back cannot pile issuances up.
+//! semaphore, and neither token nor CSR is looked at. A place is held for as long as the work goes on, not
+//! the client: an issuance keeps it to its end, so that clients that leave and come back cannot pile
+//! issuances up.
 
 use std::sync::Arc;
 

@@ -1,24 +1,27 @@
 //! The audit log: who was given which certificate, by which authority, and who was refused. JSON lines.
 //!
 //! A record is *durable* before its caller goes on: written to the operating system, or to the disk
-//! ([`Durability`]). An intent (`signing`) is durable before the signing key is used, its outcome (`issued` or
-//! `failed`) before the certificate leaves, so whatever the moment of a crash, no certificate exists that the
-//! log does not know of. Intents that a crash left open are closed as `abandoned` at the next start.
+//! ([`Durability`]). An intent (`signing`) is durable before the signing key is used, its outcome (`issued`
+//! or `failed`) before the certificate leaves, so whatever the moment of a crash, no certificate exists that
+//! the log does not know of. Intents that a crash left open are closed as `abandoned` at the next start.
 //!
 //! Records are committed in groups. The first record of a group has a task of its core wait until the core
 //! has run what else is ready; the records that came meanwhile, from any core, are handed to the one audit
-//! thread together, which writes all groups that it finds waiting at once. A record that comes alone waits for
-//! one turn of its core and one write.
+//! thread together, which writes all groups that it finds waiting at once. A record that comes alone waits
+//! for one turn of its core and one write.
 //!
 //! When a write fails, everything in it fails, and so does issuing, until a write succeeds: the log tries by
 //! itself once a second and with each new record. Outcomes whose write failed are kept and written first, so
 //! the log has no gap; a `resumed` record says how long it could not be written.
 //!
-//! The file is rotated by renaming it: the next write sees that the path leads elsewhere and makes it anew. It is
-//! never rotated by copying and cutting, which loses what is written meanwhile. An outcome goes to the file that
-//! is current then, so an intent's may stand in the next one. A start closes what is open in the current file and
-//! touches no other: an intent that a crash left in a rotated file stays open there, and no outcome before the
-//! next `started` means the same as `abandoned`. The file is locked: a second process is refused. Metrics: `signet_ca_audit_records_total`, `signet_ca_audit_failed_records_total`,
+//! The file is rotated by renaming it: the next write sees that the path leads elsewhere and makes it anew.
+//! It is never rotated by copying and cutting, which loses what is written meanwhile. An outcome goes to the
+//! file that is current then, so an intent's may stand in the next one. A start closes what is open in the
+//! current file and touches no other: an intent that a crash left in a rotated file stays open there, and no
+//! outcome before the next `started` means the same as `abandoned`. The file is locked: a second process is
+//! refused.
+//!
+//! Metrics: `signet_ca_audit_records_total`, `signet_ca_audit_failed_records_total`,
 //! `signet_ca_audit_waiting_records`, `signet_ca_audit_commit_seconds`, `signet_ca_audit_writable` (1 or 0).
 
 mod file;
@@ -124,8 +127,8 @@ pub fn judge_lock(path: &Path) -> Result<(), AuditOpenError> {
 impl AuditLog {
     /// Opens the log, closes what the last run left open, and starts the audit thread.
     ///
-    /// A log that can be opened but not written (a full disk) is no error here: [`state`](Self::state) says so,
-    /// every record fails, and the log mends itself as described above.
+    /// A log that can be opened but not written (a full disk) is no error here: [`state`](Self::state) says
+    /// so, every record fails, and the log mends itself as described above.
     ///
     /// # Errors
     /// The file cannot be opened or read, another process writes it, or no thread can be started.

@@ -9,9 +9,11 @@
 //! 5. the outcome is durable before the certificate leaves.
 //!
 //! From 2 on this is a task of its own: a client that resets, or whose deadline passes, takes its request's
-//! future with it, but never an issuance half-way. Metrics: `signet_ca_issuance_seconds` (from intent to
-//! outcome, both durable) and `signet_ca_issuances_total` by `outcome`: `issued` once it is durable that it was,
-//! `failed` for every other end, that the outcome could not be recorded among them.
+//! future with it, but never an issuance half-way.
+//!
+//! Metrics: `signet_ca_issuance_seconds` (from intent to outcome, both durable) and
+//! `signet_ca_issuances_total` by `outcome`: `issued` once it is durable that it was, `failed` for every
+//! other end, that the outcome could not be recorded among them.
 
 #[cfg(test)]
 mod tests;
@@ -89,7 +91,8 @@ pub struct Issuance {
     pub bundle_pem: Arc<str>,
 }
 
-/// Why there is no certificate, ordered by whose fault it is. It is in the audit too, unless the audit is why.
+/// Why there is no certificate, ordered by whose fault it is. It is in the audit too, unless the audit is
+/// why.
 #[derive(Debug, thiserror::Error)]
 pub enum IssueError {
     /// The record of it is not durable. If the certificate was made already, it was discarded.
@@ -166,7 +169,8 @@ impl Authority {
         Ok(Self { active, audit, clock, issuing: TaskTracker::new(), metrics })
     }
 
-    /// Issues what was approved. Dropping the future does not stop it. Once draining has begun, nothing is issued.
+    /// Issues what was approved. Dropping the future does not stop it. Once draining has begun, nothing is
+    /// issued.
     ///
     /// # Errors
     /// See [`IssueError`]. No certificate left the process.
@@ -203,7 +207,8 @@ impl Authority {
         signs.map_err(|source| IssuerError::AuthorityNotValid { key_id: key_id(), source })
     }
 
-    /// Waits until the issuances under way have ended and are audited, at most `grace`; says how many have not.
+    /// Waits until the issuances under way have ended and are audited, at most `grace`; says how many have
+    /// not.
     ///
     /// They run on the runtimes of their callers, which must not end before this returns.
     pub async fn drain(&self, grace: Duration) -> usize {

@@ -1,8 +1,8 @@
 //! The configuration of the CA: one TOML file, every key with a default, every fault reported at once.
 //!
 //! Each section is read and checked by the file that is named after it. What leaves here is checked: a
-//! [`Config`] that exists can be started with, the files that it names included. A start and `signet-ca check`
-//! come by it the same way, so that they cannot differ.
+//! [`Config`] that exists can be started with, the files that it names included. A start and
+//! `signet-ca check` come by it the same way, so that they cannot differ.
 
 mod identity;
 mod issuer;
@@ -84,8 +84,8 @@ impl Config {
         document.finish(config)
     }
 
-    /// Finds what [`load`](Self::load) finds, and ports that cannot be had. Returns what an operator should know
-    /// of a configuration without faults.
+    /// Finds what [`load`](Self::load) finds, and ports that cannot be had. Returns what an operator should
+    /// know of a configuration without faults.
     ///
     /// # Errors
     /// Everything that is wrong, at once.

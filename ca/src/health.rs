@@ -92,8 +92,8 @@ impl Conditions {
     }
 }
 
-/// Nobody can be authenticated. As long as one issuer has keys its workloads are served, and a replica that is
-/// taken away for the sake of another issuer would help nobody.
+/// Nobody can be authenticated. As long as one issuer has keys its workloads are served, and a replica that
+/// is taken away for the sake of another issuer would help nobody.
 fn missing_keys(authentication: &Authentication) -> Option<String> {
     if authentication.issuers() == 0 {
         return Some(NO_ISSUER.to_owned());
@@ -103,7 +103,8 @@ fn missing_keys(authentication: &Authentication) -> Option<String> {
     (missing.len() == authentication.issuers()).then(|| missing.join("; "))
 }
 
-/// How the sources of keys are: keys that are held outlast a source, and until they do nobody else would notice.
+/// How the sources of keys are: keys that are held outlast a source, and until they do nobody else would
+/// notice.
 fn loading(authentication: &Authentication) -> String {
     let failing = authentication.failing_issuers().map(|(issuer, LoadFailure { since, reason })| {
         format!("{issuer} has failed since {}: {reason}", format_rfc3339_seconds(since))

@@ -77,7 +77,8 @@ impl Issuance {
     /// Issues what is asked for, if it may be.
     ///
     /// # Errors
-    /// See [`Refused`]. Once the caller is authenticated, the refusal is in the audit log before it is returned.
+    /// See [`Refused`]. Once the caller is authenticated, the refusal is in the audit log before it is
+    /// returned.
     pub async fn issue(&self, asked: Asked<'_>) -> Result<authority::Issuance, Refused> {
         let caller = self.authentication.authenticate(asked.credentials).await?;
         let requester = Requester::Caller { caller: Arc::clone(&caller), peer: asked.peer };

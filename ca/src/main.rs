@@ -18,8 +18,8 @@ use signet_ca::{
 use signet_runtime::{SystemClock, hardening, open_files, shutdown, telemetry};
 use tokio::runtime::Builder;
 
-/// An issuance makes and drops some hundred small things. With this allocator it costs a twelfth of its CPU less than
-/// with glibc's (`make bench`); the CA at rest stays below 10 MB.
+/// An issuance makes and drops some hundred small things. With this allocator it costs a twelfth of its CPU
+/// less than with glibc's (`make bench`); the CA at rest stays below 10 MB.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

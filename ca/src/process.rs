@@ -118,8 +118,8 @@ impl Process {
     }
 
     /// Serves until the token that it was started with is cancelled, then drains: nothing more is accepted,
-    /// requests finish within their grace, then the issuances that clients left behind within two seconds, then
-    /// the cores that both ran on. The operations port ends last, so that an orchestrator can watch.
+    /// requests finish within their grace, then the issuances that clients left behind within two seconds,
+    /// then the cores that both ran on. The operations port ends last, so that an orchestrator can watch.
     pub async fn run(self) {
         self.stop.cancelled().await;
         self.health.draining().await;

@@ -31,8 +31,8 @@ impl Health {
     }
 }
 
-/// All services. Certificates are not behind the router of the others: looking a path up and taking it apart costs a
-/// hundredth of an issuance.
+/// All services. Certificates are not behind the router of the others: looking a path up and taking it apart
+/// costs a hundredth of an issuance.
 #[derive(Clone)]
 pub struct CaServices {
     certificates: Certificates,

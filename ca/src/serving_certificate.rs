@@ -1,8 +1,10 @@
 //! The CA's own serving certificate: issued by its own authority, audited like any other, renewed for ever.
 //!
 //! It is renewed at half of its life, the old one serving meanwhile; a failure is tried again after 1 s, then
-//! after twice as long each time, up to 10 s. One that ends with the authority is the last: a renewal could not
-//! outlive it. Metric: `signet_ca_serving_certificate_expires_timestamp_seconds`.
+//! after twice as long each time, up to 10 s. One that ends with the authority is the last: a renewal could
+//! not outlive it.
+//!
+//! Metric: `signet_ca_serving_certificate_expires_timestamp_seconds`.
 
 #[cfg(test)]
 mod tests;

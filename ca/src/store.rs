@@ -9,8 +9,8 @@
 //! | `lock` | held for as long as the process lives, so that two CAs never share a directory; says whose it is |
 //!
 //! `state.json` is replaced as a whole and is the one point of commit: a crash before it leaves the previous
-//! state (and perhaps a key that nothing names, which the next start sets aside), a crash after it the new one.
-//! Nothing that cannot be understood is ever overwritten.
+//! state (and perhaps a key that nothing names, which the next start sets aside), a crash after it the new
+//! one. Nothing that cannot be understood is ever overwritten.
 
 mod judged;
 mod lock;

@@ -86,8 +86,9 @@ impl End {
 /// the peer is sent GOAWAY, which lets it open another connection without a failed request, and what is in
 /// flight has [`Limits`]' grace to end.
 ///
-/// Each request carries `known` as its extensions, [`Peer`](crate::peer::Peer) among them. A header list over the limit is answered with status 431, and
-/// the connection goes on; one far over it (about 64 KiB and more, whatever the limit) ends the connection.
+/// Each request carries `known` as its extensions, [`Peer`](crate::peer::Peer) among them. A header list over
+/// the limit is answered with status 431, and the connection goes on; one far over it (about 64 KiB and more,
+/// whatever the limit) ends the connection.
 pub async fn serve<T>(
     mut io: T,
     known: Extensions,

@@ -2,7 +2,8 @@
 //!
 //! Serving: [`listener`] accepts, [`cores`] run, [`connection`] bounds, [`peer`] says who, [`tls`] protects.
 //! Operating: [`config`], [`telemetry`], [`line_limit`], [`operations`], [`shutdown`], [`hardening`],
-//! [`open_files`]. Below both: [`files`], the [`RequestId`] of a refusal and the real [`clock`]. Nothing here knows what a certificate authority or a node agent is.
+//! [`open_files`]. Below both: [`files`], the [`RequestId`] of a refusal and the real [`clock`]. Nothing here
+//! knows what a certificate authority or a node agent is.
 
 mod accept;
 pub mod clock;

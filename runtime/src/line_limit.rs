@@ -7,8 +7,8 @@ use std::{
 
 use tokio::time::Instant;
 
-/// A bound on log lines: so many at once, then one per `pace`. Strangers must not be able to fill the disk of the
-/// log.
+/// A bound on log lines: so many at once, then one per `pace`. Strangers must not be able to fill the disk of
+/// the log.
 #[derive(Debug)]
 pub struct LineLimit {
     burst: u32,

@@ -4,9 +4,9 @@ use std::io;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Raises this process's soft limit of open files to its hard one: the soft limit is 1,024 on most systems, for
-/// the sake of programs that use select(2) (getrlimit(2), `RLIMIT_NOFILE`). Warns when even that leaves no room for
-/// `connections`. Call it once the log is there.
+/// Raises this process's soft limit of open files to its hard one: the soft limit is 1,024 on most systems,
+/// for the sake of programs that use select(2) (getrlimit(2), `RLIMIT_NOFILE`). Warns when even that leaves
+/// no room for `connections`. Call it once the log is there.
 ///
 /// # Errors
 /// What the operating system said.

@@ -1,5 +1,5 @@
-//! Wall time that moves with tokio's paused clock, so that one `advance` moves timers and certificates alike; a way
-//! to wait for what no clock of a test moves: other threads, sockets, files; and a log to read.
+//! Wall time that moves with tokio's paused clock, so that one `advance` moves timers and certificates alike;
+//! a way to wait for what no clock of a test moves: other threads, sockets, files; and a log to read.
 
 #![allow(clippy::panic, reason = "a test that waits in vain fails")]
 
@@ -40,7 +40,8 @@ impl Clock for TokioClock {
 /// The first answer of `look`, which is asked again and again. On time that is not paused.
 ///
 /// # Panics
-/// There is none within a minute, which is far more than anything takes on a machine that is busy with other things.
+/// There is none within a minute, which is far more than anything takes on a machine that is busy with other
+/// things.
 pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let looking = async {
         loop {
@@ -60,8 +61,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct CapturedLog {
     lines: Lines,
     _guard: DefaultGuard,
-    /// While there is one log alone, tracing asks the thread that comes by a line first whether anybody wants it,
-    /// for all threads and for good; and other tests' threads have no log.
+    /// While there is one log alone, tracing asks the thread that comes by a line first whether anybody wants
+    /// it, for all threads and for good; and other tests' threads have no log.
     _second: Dispatch,
 }
 

@@ -1,5 +1,5 @@
-//! A process that has no file descriptor left, in a process of its own: the limit is the process'. That the accept loop
-//! does not spin meanwhile is shown where the loop is.
+//! A process that has no file descriptor left, in a process of its own: the limit is the process'. That the
+//! accept loop does not spin meanwhile is shown where the loop is.
 
 #![cfg(test)]
 

@@ -24,8 +24,8 @@ pub(super) struct LogFile {
 }
 
 impl LogFile {
-    /// Opens `path` for appending, and makes it (0600) if it is not there. A file is locked for as long as it is
-    /// open: half a line that one process takes back could be another's. Pipes and devices are not.
+    /// Opens `path` for appending, and makes it (0600) if it is not there. A file is locked for as long as it
+    /// is open: half a line that one process takes back could be another's. Pipes and devices are not.
     pub(super) fn open(path: &Path, durability: Durability) -> io::Result<Self> {
         let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
         if durability == Durability::Disk {
@@ -86,8 +86,8 @@ impl LogFile {
         }
     }
 
-    /// Opens the path anew when it no longer leads to the open file. A file that others may read or write is taken
-    /// here, with a warning: the CA goes on issuing.
+    /// Opens the path anew when it no longer leads to the open file. A file that others may read or write is
+    /// taken here, with a warning: the CA goes on issuing.
     fn follow_rotation(&mut self) -> io::Result<()> {
         match fs::metadata(&self.path) {
             Ok(metadata) if (metadata.dev(), metadata.ino()) == self.node => Ok(()),

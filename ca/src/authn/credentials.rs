@@ -28,8 +28,8 @@ pub enum CredentialsError {
 }
 
 impl<'m> Credentials<'m> {
-    /// Reads the metadata as Istio's CA does: the first `authorization` value that begins with `Bearer ` is the
-    /// token; `clusterid` counts only if there is exactly one.
+    /// Reads the metadata as Istio's CA does: the first `authorization` value that begins with `Bearer ` is
+    /// the token; `clusterid` counts only if there is exactly one.
     ///
     /// # Errors
     /// No token, or one over our limit.

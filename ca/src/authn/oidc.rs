@@ -62,8 +62,8 @@ impl OidcIssuer {
         Self { place, rules: TokenRules { issuer, audiences, leeway }, trust_domain, keys }
     }
 
-    /// The caller whom a token proves that claims to be this issuer's. Asks for fresh keys once if it needs one
-    /// that is not held.
+    /// The caller whom a token proves that claims to be this issuer's. Asks for fresh keys once if it needs
+    /// one that is not held.
     ///
     /// # Errors
     /// [`AuthnError::Refused`], [`AuthnError::Unavailable`].

@@ -7,8 +7,8 @@ use signet_runtime::config::Section;
 /// The trust domain and the CA's own names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdentityConfig {
-    /// `trust_domain`: what every SPIFFE ID begins with. Default `cluster.local`. A state directory belongs to
-    /// one trust domain.
+    /// `trust_domain`: what every SPIFFE ID begins with. Default `cluster.local`. A state directory belongs
+    /// to one trust domain.
     pub trust_domain: TrustDomain,
     /// `dns_names`: what clients dial, at most 15; the serving certificate carries exactly these. Default
     /// `signet-ca.signet-system.svc` and `localhost`.

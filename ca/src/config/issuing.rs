@@ -8,7 +8,8 @@ use signet_runtime::config::Section;
 /// Lifetimes of workload certificates and of the root.
 #[derive(Debug, Clone)]
 pub struct IssuingConfig {
-    /// `default_lifetime` (24 h) for requests that name none, `max_lifetime` (24 h) above which a request is cut.
+    /// `default_lifetime` (24 h) for requests that name none, `max_lifetime` (24 h) above which a request is
+    /// cut.
     pub policy: IssuingPolicy,
     /// `root_lifetime`: of a root that is made on first start. Default ten years.
     pub root_lifetime: Duration,

@@ -15,7 +15,8 @@ const MAX_CORES: usize = 1024;
 /// Addresses and cores.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenConfig {
-    /// `grpc`: the certificate service, over TLS. Default `0.0.0.0:15012`, the port that Istio clients expect.
+    /// `grpc`: the certificate service, over TLS. Default `0.0.0.0:15012`, the port that Istio clients
+    /// expect.
     pub grpc: SocketAddr,
     /// `operations`: metrics, probes and the status page, plain HTTP. Default `0.0.0.0:15014`.
     pub operations: SocketAddr,

@@ -51,8 +51,8 @@ impl AuditConfig {
         }
     }
 
-    /// Nobody else may write the log. It is not asked while the CA of `state` runs, which does: that a second one
-    /// is refused for its state says more.
+    /// Nobody else may write the log. It is not asked while the CA of `state` runs, which does: that a second
+    /// one is refused for its state says more.
     pub(super) fn judge_lock(&self, state: &StateConfig) -> Result<(), AuditOpenError> {
         match store::holder(&state.directory) {
             Some(_running) => Ok(()),

@@ -40,8 +40,8 @@ impl DirectoryLock {
     }
 }
 
-/// The process that has the state directory `directory` open, if the kernel shows it to this one (proc_locks(5)).
-/// The lock is not taken for it: a start at the same moment would miss it.
+/// The process that has the state directory `directory` open, if the kernel shows it to this one
+/// (proc_locks(5)). The lock is not taken for it: a start at the same moment would miss it.
 pub fn holder(directory: &Path) -> Option<u32> {
     let lock = File::open(path(directory)).ok()?;
     let inode = lock.metadata().ok()?.ino().to_string();
@@ -50,7 +50,7 @@ pub fn holder(directory: &Path) -> Option<u32> {
     locks.lines().any(|line| is_held(line, &inode, &holder.to_string())).then_some(holder)
 }
 
-/// Whether a line of `/proc/locks` (`2: FLOCK  ADVISORY  WRITE 1736 fe:00:5308433 0 EOF`) is of that lock. The
+/// Whether a line of `/proc/locks` (`2: FLOCK ADVISORY WRITE 1736 fe:00:5308433 0 EOF`) is of that lock. The
 /// device is left out: some file systems show another there than to stat(2).
 fn is_held(line: &str, inode: &str, holder: &str) -> bool {
     let fields: Vec<&str> = line.split_whitespace().collect();

@@ -10,9 +10,9 @@ use crate::{directory, start};
 /// Name and content of files in a state directory.
 type Files = Vec<(String, Vec<u8>)>;
 
-/// A start writes in this order: lock, key, state, export, each file but the first under another name before it
-/// gets its own; then the audit log, line by line, to the outcome of its own certificate. The state is the point
-/// of commit: a root that it names is kept.
+/// A start writes in this order: lock, key, state, export, each file but the first under another name before
+/// it gets its own; then the audit log, line by line, to the outcome of its own certificate. The state is the
+/// point of commit: a root that it names is kept.
 fn steps(whole: &BTreeMap<String, Vec<u8>>) -> Vec<(&'static str, Files)> {
     let key = whole.keys().find(|name| name.starts_with("key-")).unwrap();
     let half = |name: &str| (format!(".{name}.x7.tmp"), whole[name][..whole[name].len() / 2].to_vec());

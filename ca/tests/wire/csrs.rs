@@ -1,4 +1,5 @@
-//! CSRs from a caller who is authenticated: refused with the right class, in the audit log, without a word of why.
+//! CSRs from a caller who is authenticated: refused with the right class, in the audit log, without a word of
+//! why.
 
 use rcgen::{KeyPair, PKCS_ECDSA_P384_SHA384, PKCS_ED25519};
 use tonic::{Code, Status};

@@ -107,7 +107,8 @@ pub(crate) fn openssl_text(certificate: &str) -> String {
     openssl(&["x509", "-noout", "-text"], certificate)
 }
 
-/// `openssl verify -x509_strict` of the leaf, with all but the last element as untrusted and the last as trusted.
+/// `openssl verify -x509_strict` of the leaf, with all but the last element as untrusted and the last as
+/// trusted.
 pub(crate) fn assert_openssl_accepts(case: &str, chain: &[String]) {
     let directory = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| {

@@ -57,8 +57,8 @@ async fn a_question_of_health_or_reflection_over_four_kibibytes_is_refused() {
     let house = House::open().await;
     let (mut health, mut reflection) =
         (HealthClient::new(house.channel().await), ServerReflectionClient::new(house.channel().await));
-    // Beside the name: the tag of its field and its length, 3 bytes. Reflection ends without a word where it does not
-    // understand.
+    // Beside the name: the tag of its field and its length, 3 bytes. Reflection ends without a word where it
+    // does not understand.
     for (bytes, health_says, reflection_says) in
         [(4093, Code::NotFound, Some(Code::NotFound)), (4094, Code::OutOfRange, None)]
     {

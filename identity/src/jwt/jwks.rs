@@ -104,7 +104,8 @@ pub enum JwksError {
     },
 }
 
-/// The most that a JWKS document may have: real ones have 1 to 10 kB, some hundreds with certificates in them.
+/// The most that a JWKS document may have: real ones have 1 to 10 kB, some hundreds with certificates in
+/// them.
 pub const MAX_JWKS_BYTES: usize = 1 << 20;
 /// The most keys that a JWKS may have.
 pub const MAX_JWKS_KEYS: usize = 100;

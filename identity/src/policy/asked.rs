@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// What is kept of the names in a refused CSR: the first four, each escaped and cut to 256 bytes, and how many
-/// there were. A refusal is logged and audited, and its sender chose every byte of it.
+/// What is kept of the names in a refused CSR: the first four, each escaped and cut to 256 bytes, and how
+/// many there were. A refusal is logged and audited, and its sender chose every byte of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AskedNames {
     shown: Vec<String>,

@@ -1,7 +1,7 @@
 //! One write a turn: what HTTP/2 has to say in one turn of a connection leaves together.
 //!
-//! h2 writes and flushes frame by frame. With 64 answers ready, that is 64 TLS records and 64 system calls; here
-//! they are a record and a call for each 16 KiB of them, and nothing waits longer than the turn.
+//! h2 writes and flushes frame by frame. With 64 answers ready, that is 64 TLS records and 64 system calls;
+//! here they are a record and a call for each 16 KiB of them, and nothing waits longer than the turn.
 
 use std::{
     io::{self, IoSlice},
@@ -14,8 +14,8 @@ use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::io::poll_write_buf;
 
-/// A socket that keeps what is written until the turn ends. Clones share it: one is written to, the other ends
-/// the turns.
+/// A socket that keeps what is written until the turn ends. Clones share it: one is written to, the other
+/// ends the turns.
 pub(super) struct Coalescing<T>(Arc<Mutex<Buffered<T>>>);
 
 struct Buffered<T> {

@@ -61,8 +61,8 @@ impl Limits {
     }
 
     /// The same for a service on Unix sockets whose streams last as long as the peer, with
-    /// [`Limits::for_endless_streams`]; its keys: `preface_timeout`, `keep_alive`, `keep_alive_timeout`, `grace`,
-    /// `max_streams`, `max_header_list_bytes`.
+    /// [`Limits::for_endless_streams`]; its keys: `preface_timeout`, `keep_alive`, `keep_alive_timeout`,
+    /// `grace`, `max_streams`, `max_header_list_bytes`.
     pub fn of_endless_streams(section: &Section<'_>) -> Self {
         Self::common(section).for_endless_streams()
     }

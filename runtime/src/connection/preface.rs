@@ -1,4 +1,5 @@
-//! The 24 bytes that begin HTTP/2: hyper waits for them without a deadline, so they are read before it starts.
+//! The 24 bytes that begin HTTP/2: hyper waits for them without a deadline, so they are read before it
+//! starts.
 
 use std::io;
 

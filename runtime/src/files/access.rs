@@ -18,8 +18,8 @@ pub fn judge_private_directory(path: &Path) -> Result<(), FileError> {
     judge_directory(path, path.ancestors().find(|ancestor| ancestor.exists()))
 }
 
-/// Whether `path` is, or can be made, a file that is read and appended to, by its owner alone. A pipe or a device
-/// may be anybody's.
+/// Whether `path` is, or can be made, a file that is read and appended to, by its owner alone. A pipe or a
+/// device may be anybody's.
 ///
 /// # Errors
 /// [`FileError::Unwritable`]; for a file that is there also as [`refuse_if_shared`].

@@ -46,8 +46,8 @@ impl Readiness {
         condition
     }
 
-    /// Says how something is that the process can do without for a while. A later remark on it takes the place
-    /// of this one.
+    /// Says how something is that the process can do without for a while. A later remark on it takes the
+    /// place of this one.
     pub fn remark(&self, subject: &'static str, remark: impl Into<String>) {
         self.state().remarks.insert(subject, remark.into());
     }

@@ -84,8 +84,8 @@ pub struct Refresher {
     failing: Option<LineLimit>,
 }
 
-/// Requests that may wait for one load: honest ones come back, and a storm of invented key names must not hold
-/// every place that admission gives.
+/// Requests that may wait for one load: honest ones come back, and a storm of invented key names must not
+/// hold every place that admission gives.
 const MAX_WAITING: usize = 32;
 
 /// Loads fail every few seconds, and each says the same.
@@ -119,7 +119,8 @@ impl Keys {
         self.shared.held.load_full()
     }
 
-    /// Returns when the source has been asked, not longer ago than the floor: what is held then is what it has.
+    /// Returns when the source has been asked, not longer ago than the floor: what is held then is what it
+    /// has.
     ///
     /// # Errors
     /// It could not be asked; what is held may be old.
@@ -202,8 +203,8 @@ impl Refresher {
         .await;
     }
 
-    /// Loads before the process serves, from a file: one that cannot be used should stop the start. A server is
-    /// asked by [`run`](Self::run): it may come up later than we do.
+    /// Loads before the process serves, from a file: one that cannot be used should stop the start. A server
+    /// is asked by [`run`](Self::run): it may come up later than we do.
     ///
     /// # Errors
     /// As of [`load`](Self::load).

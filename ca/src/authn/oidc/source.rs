@@ -132,8 +132,8 @@ impl Source {
         Ok(jwks)
     }
 
-    /// What is wrong with the files that the source names, each with its key of the configuration. No server is
-    /// asked: it may come up later than we do.
+    /// What is wrong with the files that the source names, each with its key of the configuration. No server
+    /// is asked: it may come up later than we do.
     pub fn judge_files(&self, development: DevelopmentKeys) -> Vec<(&'static str, SourceError)> {
         match self {
             Self::File(path) => {

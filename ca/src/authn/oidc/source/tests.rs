@@ -160,7 +160,8 @@ async fn a_server_is_trusted_under_the_authority_that_is_configured_and_no_other
     assert!(Fetcher::default().get(client, &url).await.is_err(), "the operating system does not know it");
 }
 
-/// A server that gives every request of a connection the same answer, the next of `answers` for each connection.
+/// A server that gives every request of a connection the same answer, the next of `answers` for each
+/// connection.
 async fn answers_by_connection(answers: &'static [&'static str]) -> Url {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
@@ -188,8 +189,8 @@ async fn one_client_fetches_again_and_again() {
     }
 }
 
-/// One made before the operating system had its authorities would fail for ever. The old one would come by the
-/// first connection again.
+/// One made before the operating system had its authorities would fail for ever. The old one would come by
+/// the first connection again.
 #[tokio::test]
 async fn a_fetch_that_failed_is_followed_by_one_with_a_new_client() {
     let url = answers_by_connection(&[
