@@ -31,7 +31,7 @@ pub use application::Application;
 pub use ca::{Ca, CaSettings};
 pub use daemon::{Daemon, trust_domain};
 use guard::Guard;
-pub use load::{Load, Tally};
+pub use load::{Failure, Load, Tally};
 pub use mesh::{Doors, Mesh, Plan, TokenPath, Workloads};
 pub use node_agent::NodeAgent;
 use ports::Ports;

@@ -53,9 +53,19 @@ impl Traffic {
 
     /// Ends it. Fails if any request has.
     pub async fn must_be_unharmed(self) -> Result<()> {
-        let tally = self.load.finish().await;
+        self.must_be_unharmed_before(None).await
+    }
+
+    /// Ends it. Fails if any request has before `end`: on a machine that is late, some may come after.
+    pub async fn must_be_unharmed_before(self, end: impl Into<Option<Instant>>) -> Result<()> {
+        let (tally, end) = (self.load.finish().await, end.into());
         ensure!(tally.requests > 0, "no request was made");
-        ensure!(tally.failures == 0, "{tally:?}");
+        let Some(failure) = &tally.first_failure else { return Ok(()) };
+        ensure!(
+            end.is_some_and(|end| failure.at >= end),
+            "{:?} before that, {tally:?}",
+            end.map(|end| end - failure.at)
+        );
         Ok(())
     }
 }

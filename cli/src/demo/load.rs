@@ -130,7 +130,7 @@ fn traffic_is_unharmed(tally: &Tally) -> Vec<Proof> {
         format!("{requests} requests, {failures} failed; the slowest took {} ms", slowest.as_millis());
     let proof = Proof::new(*requests > 0 && *failures == 0, statement);
     vec![match &tally.first_failure {
-        Some(failure) => proof.evidence(format!("the first failure: {failure}")),
+        Some(failure) => proof.evidence(format!("the first failure: {}", failure.answer)),
         None => proof,
     }]
 }

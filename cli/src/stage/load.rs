@@ -26,8 +26,17 @@ pub struct Tally {
     pub failures: u64,
     /// The longest time that an answer took.
     pub slowest: Duration,
-    /// What the first failure said.
-    pub first_failure: Option<String>,
+    /// What failed first, if anything did.
+    pub first_failure: Option<Failure>,
+}
+
+/// A request that was not answered with status 200.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// When it had failed.
+    pub at: Instant,
+    /// What it was answered.
+    pub answer: String,
 }
 
 impl Load {
@@ -74,8 +83,8 @@ async fn request(port: u16, tally: Arc<Mutex<Tally>>) {
     let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
     tally.requests += 1;
     tally.slowest = tally.slowest.max(began.elapsed());
-    if let Some(failure) = failure {
+    if let Some(answer) = failure {
         tally.failures += 1;
-        tally.first_failure.get_or_insert(failure);
+        tally.first_failure.get_or_insert(Failure { at: Instant::now(), answer });
     }
 }

@@ -39,7 +39,7 @@ fn its_certificate_serves_to_the_end_and_its_streams_are_closed_less_and_less_of
         let end = end_of_the_certificate(&mesh).await?;
 
         traffic.until(end - Duration::from_secs(1)).await?;
-        traffic.must_be_unharmed().await?;
+        traffic.must_be_unharmed_before(end).await?;
         let opened = streams_again(&mesh).await? - before;
         ensure!((1..=FEW).contains(&opened), "{opened} streams were opened with the dead token");
 
