@@ -12,8 +12,8 @@ use crate::{peer::PeerKey, secret_cache::SecretKey};
 /// Streams that are to be closed because their token can no longer renew. Pure.
 ///
 /// The earliest expiry goes first, and no more than [`MOST_AWAY`] proxies are away at once: if they do not
-/// come back, few are the worse for it. No more than one of them is any one peer's, so that a pod with a
-/// thousand dead tokens does not delay another's recall.
+/// come back, few are the worse for it. No more than [`MOST_AWAY_OF_A_PEER`] of them are any one peer's, so that
+/// a pod with a thousand dead tokens does not delay another's recall, nor one that has only dead ones its own.
 #[derive(Debug, Default)]
 pub(crate) struct Recalls {
     /// By the end of the certificate, then by arrival.
@@ -57,8 +57,9 @@ impl Recalls {
         if self.away.len() >= MOST_AWAY {
             return None;
         }
-        let is_here = |due: &Due| self.away.iter().all(|away| away.peer != due.peer);
-        let place = self.due.iter().find(|(_, due)| is_here(due)).map(|(place, _)| *place)?;
+        let away_of = |peer: &PeerKey| self.away.iter().filter(|away| away.peer == *peer).count();
+        let may_go = |due: &Due| away_of(&due.peer) < MOST_AWAY_OF_A_PEER;
+        let place = self.due.iter().find(|(_, due)| may_go(due)).map(|(place, _)| *place)?;
         let Due { key, peer } = self.due.remove(&place)?;
         self.away.push_back(Away { peer, given_up_at: now + GIVEN_UP_AFTER });
         Some(key)
@@ -80,6 +81,8 @@ impl Recalls {
 
 /// Enough to renew 30 proxies a second, few enough to be lost.
 pub(crate) const MOST_AWAY: usize = 16;
+/// Processes that no pod is known of share a budget, so that one of them is no measure for another.
+pub(crate) const MOST_AWAY_OF_A_PEER: usize = MOST_AWAY / 4;
 /// Envoy is back after half a second, and after 30 s when its back-off has grown to the end.
 pub(crate) const GIVEN_UP_AFTER: Duration = Duration::from_secs(10);
 
@@ -149,17 +152,25 @@ mod tests {
     }
 
     #[test]
-    fn no_more_than_one_of_a_peers_is_away() {
+    fn no_more_than_four_of_a_peers_are_away() {
         let mut recalls = Recalls::default();
-        for number in 0..3 {
+        for number in 0..6 {
             recalls.add(key(number), peer(7), ending_at(10));
         }
-        recalls.add(key(3), peer(8), ending_at(20));
-        assert_eq!(recall_all(&mut recalls, at(0)), [key(0), key(3)]);
+        recalls.add(key(6), peer(8), ending_at(20));
+        assert_eq!(recall_all(&mut recalls, at(0)), [key(0), key(1), key(2), key(3), key(6)]);
         recalls.returned(&peer(7));
-        assert_eq!(recall_all(&mut recalls, at(1)), [key(1)]);
-        assert_eq!(recall_next(&mut recalls), [], "that was the other's place");
-        assert_eq!(recall_next(&mut recalls), [key(2)]);
+        assert_eq!(recall_all(&mut recalls, at(1)), [key(4)]);
+        assert_eq!(recall_next(&mut recalls), [key(5)], "when one is given up");
+    }
+
+    #[test]
+    fn a_dead_token_of_a_peer_does_not_keep_its_other_back() {
+        let mut recalls = Recalls::default();
+        recalls.add(key(0), peer(7), ending_at(10));
+        recalls.add(key(1), peer(7), ending_at(11));
+
+        assert_eq!(recall_all(&mut recalls, at(0)), [key(0), key(1)]);
     }
 
     #[test]

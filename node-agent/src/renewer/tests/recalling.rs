@@ -10,7 +10,7 @@ use signet_runtime::testing::CapturedLog;
 
 use super::MINUTE;
 use crate::{
-    renewer::recalls::MOST_AWAY,
+    renewer::recalls::{MOST_AWAY, MOST_AWAY_OF_A_PEER},
     secret_cache::Lease,
     testing::{HOUR, World, served},
 };
@@ -62,9 +62,9 @@ async fn a_pod_with_many_dead_tokens_does_not_delay_anothers_recall() {
     world.ca.set_reachability(Reachability::Reachable);
     world.settle().await;
     assert!(one.is_recalled(&one.now()), "although its SVID is the last to end");
-    assert_eq!(recalled(&many).len(), 1);
+    assert_eq!(recalled(&many).len(), MOST_AWAY_OF_A_PEER);
     world.pass(Duration::from_secs(10)).await;
-    assert_eq!(recalled(&many).len(), 2, "the next when the first is given up");
+    assert_eq!(recalled(&many).len(), 2 * MOST_AWAY_OF_A_PEER, "the next when the first are given up");
 }
 
 #[tokio::test(start_paused = true)]
