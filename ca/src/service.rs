@@ -14,10 +14,7 @@ use signet_runtime::{
     telemetry::chain,
 };
 use tokio::time::Instant;
-use tonic::{
-    Extensions, Request, Response, Status,
-    metadata::{AsciiMetadataValue, MetadataMap},
-};
+use tonic::{Extensions, Request, Response, Status, metadata::MetadataMap};
 
 use crate::{
     admission::Admission,
@@ -130,9 +127,7 @@ fn response(request_id: &RequestId, issued: &authority::Issuance) -> Response<Is
 }
 
 fn describe(metadata: &mut MetadataMap, request_id: &RequestId, version: Option<BundleVersion>) {
-    if let Ok(value) = AsciiMetadataValue::try_from(request_id.as_str()) {
-        metadata.insert(REQUEST_ID, value);
-    }
+    request_id.add_to(metadata, REQUEST_ID);
     if let Some(version) = version {
         metadata.insert(BUNDLE_EPOCH, version.epoch.into());
         metadata.insert(BUNDLE_SEQUENCE, version.sequence.into());

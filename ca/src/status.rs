@@ -8,10 +8,7 @@ use std::time::Duration;
 use signet_backends::IssuerError;
 use signet_proto::metadata::REQUEST_ID;
 use signet_runtime::RequestId;
-use tonic::{
-    Code, Status,
-    metadata::{AsciiMetadataValue, MetadataMap},
-};
+use tonic::{Code, Status, metadata::MetadataMap};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::{
@@ -141,11 +138,9 @@ impl Reason {
 /// The answer to a refused request.
 pub(crate) fn status(reason: Reason, request_id: &RequestId) -> Status {
     let (code, remedy) = reason.class();
-    let message = format!("{remedy} (request {request_id})");
+    let message = request_id.named(remedy);
     let mut metadata = MetadataMap::new();
-    if let Ok(value) = AsciiMetadataValue::try_from(request_id.as_str()) {
-        metadata.insert(REQUEST_ID, value);
-    }
+    request_id.add_to(&mut metadata, REQUEST_ID);
     match code {
         Code::ResourceExhausted | Code::Unavailable => {
             let details = ErrorDetails::with_retry_info(Some(retry_after(fastrand::f64())));

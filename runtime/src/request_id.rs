@@ -3,6 +3,7 @@
 use std::{fmt, fmt::Write};
 
 use ring::rand::{SecureRandom, SystemRandom};
+use tonic::metadata::{AsciiMetadataValue, MetadataMap};
 
 /// 128 bits of the system's random generator in lower-case hex. Unique over all processes, and no secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +18,18 @@ impl RequestId {
         let mut text = String::with_capacity(32);
         let _infallible = write!(text, "{:032x}", u128::from_be_bytes(bytes));
         Self(text)
+    }
+
+    /// What a caller is told, with the name of its request at the end: proxies log nothing but the text.
+    pub fn named(&self, text: &str) -> String {
+        format!("{text} (request {self})")
+    }
+
+    /// Says the name under `key` too, for clients that read it.
+    pub fn add_to(&self, metadata: &mut MetadataMap, key: &'static str) {
+        if let Ok(value) = AsciiMetadataValue::try_from(self.as_str()) {
+            metadata.insert(key, value);
+        }
     }
 
     /// The hex digits.

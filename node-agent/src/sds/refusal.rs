@@ -4,7 +4,7 @@ use std::{error::Error, sync::Arc, time::Duration};
 
 use signet_proto::metadata::REQUEST_ID;
 use signet_runtime::{RequestId, line_limit::LineLimit};
-use tonic::{Status, metadata::AsciiMetadataValue};
+use tonic::Status;
 
 /// Gives refusals their names. Clones share one bound on log lines.
 #[derive(Debug, Clone)]
@@ -25,10 +25,8 @@ impl Refusals {
         if let Some(suppressed) = self.0.admit() {
             tracing::info!(%request_id, ?code, reason, suppressed, "a request for secrets is refused");
         }
-        let mut named = Status::new(code, format!("{reason} (request {request_id})"));
-        if let Ok(id) = AsciiMetadataValue::try_from(request_id.as_str()) {
-            named.metadata_mut().insert(REQUEST_ID, id);
-        }
+        let mut named = Status::new(code, request_id.named(reason));
+        request_id.add_to(named.metadata_mut(), REQUEST_ID);
         named
     }
 }
