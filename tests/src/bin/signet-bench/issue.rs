@@ -10,6 +10,7 @@ use signet_runtime::SystemClock;
 
 use crate::{
     limit::Limit,
+    parts::Bench,
     processes::{Core, Running, pin},
     report::{Figure, Target},
     rsa_issuer::RsaIssuer,
@@ -22,20 +23,26 @@ const CERTIFICATES: usize = 2_000;
 /// Requests in flight on the one connection: as a node agent after an outage.
 const IN_FLIGHT: usize = 64;
 
-pub(crate) async fn measure(running: &Running, issuer: &RsaIssuer) -> Result<Vec<Figure>> {
+pub(crate) async fn measure(bench: &Bench) -> Result<Vec<Figure>> {
+    let mut running = Running::start(bench).await?;
+    let figures = issuance(&running, &bench.issuer).await?;
+    running.stop().await?;
+    Ok(figures)
+}
+
+async fn issuance(running: &Running, issuer: &RsaIssuer) -> Result<Vec<Figure>> {
     println!("minting {} RS256 tokens, a new one for each certificate ...", ROUNDS * CERTIFICATES);
     let now = SystemClock.now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
     let mint = |number| Token::new(&issuer.token(number, now)).expect("a token of ours");
     let (repeated, new) = (mint(0), (1..=ROUNDS * CERTIFICATES).map(mint).collect::<Vec<_>>());
-    pin(Core::Load)?;
-    let bench = Bench { running, client: IstioCa::new(running.ca.process.endpoint()?)?, csrs: csrs()? };
+    let issuance = Issuance { running, client: IstioCa::new(running.ca.process.endpoint()?)?, csrs: csrs()? };
     let limit = Limit::new(issuer);
-    bench.issue(iter::repeat_n(repeated.clone(), CERTIFICATES).collect()).await?;
+    issuance.issue(iter::repeat_n(repeated.clone(), CERTIFICATES).collect()).await?;
     let (mut with_repeated, mut with_new) = (vec![], vec![]);
     for (round, new) in iter::zip(1.., new.chunks(CERTIFICATES)) {
         println!("issuing, round {round} of {ROUNDS} ...");
-        with_repeated.push(bench.beside(&limit, vec![repeated.clone(); CERTIFICATES]).await?);
-        with_new.push(bench.beside(&limit, new.to_vec()).await?);
+        with_repeated.push(issuance.beside(&limit, vec![repeated.clone(); CERTIFICATES]).await?);
+        with_new.push(issuance.beside(&limit, new.to_vec()).await?);
     }
     Ok(figures(&with_repeated, &with_new))
 }
@@ -67,13 +74,13 @@ impl Sample {
     }
 }
 
-struct Bench<'a> {
+struct Issuance<'a> {
     running: &'a Running,
     client: IstioCa,
     csrs: Vec<String>,
 }
 
-impl Bench<'_> {
+impl Issuance<'_> {
     /// What these certificates cost the server, beside the limit.
     async fn beside(&self, limit: &Limit, tokens: Vec<Token>) -> Result<Sample> {
         let before = on_the_servers_core(limit)?;

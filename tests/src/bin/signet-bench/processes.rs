@@ -4,9 +4,9 @@ use std::{fs, time::Duration};
 
 use anyhow::{Context, Result};
 use rustix::thread::{CpuSet, sched_setaffinity};
-use signet::stage::{Ca, CaSettings, NodeAgent, Programs, Stage};
+use signet::stage::{Ca, CaSettings, NodeAgent, Stage};
 
-use crate::rsa_issuer::{ISSUER, RsaIssuer};
+use crate::{parts::Bench, rsa_issuer::ISSUER};
 
 /// Who runs where.
 #[derive(Debug, Clone, Copy)]
@@ -15,7 +15,7 @@ pub(crate) enum Core {
     Load = 1,
 }
 
-/// Moves this thread, and what it starts from now on, to a core.
+/// Moves this thread, and the threads and processes that it starts from now on, to a core.
 pub(crate) fn pin(core: Core) -> Result<()> {
     let mut cores = CpuSet::new();
     cores.set(core as usize);
@@ -36,16 +36,17 @@ pub(crate) struct Watched<T> {
 }
 
 impl Running {
-    /// Started and ready, on the core of this thread.
-    pub(crate) async fn start(issuer: &RsaIssuer) -> Result<Self> {
+    /// Started and ready, on the servers' core.
+    pub(crate) async fn start(bench: &Bench) -> Result<Self> {
         let stage = Stage::set()?;
-        let programs = Programs::beside_this_one("no Envoy is started")?;
-        let jwks = stage.write("jwks.json", &issuer.jwks().to_string())?;
+        let jwks = stage.write("jwks.json", &bench.issuer.jwks().to_string())?;
         let settings = CaSettings::trusting(LEAF_LIFETIME, ISSUER, &jwks);
-        let mut ca = Ca::start(&stage, &programs, &settings)?;
+        pin(Core::Servers)?;
+        let mut ca = Ca::start(&stage, &bench.programs, &settings)?;
         ca.daemon().ready(READY).await?;
-        let mut agent = NodeAgent::start(&stage, &programs, &ca.endpoint()?, None)?;
+        let mut agent = NodeAgent::start(&stage, &bench.programs, &ca.endpoint()?, None)?;
         agent.daemon().ready(READY).await?;
+        pin(Core::Load)?;
         tokio::time::sleep(SETTLE).await;
         let (ca_id, agent_id) = (ca.daemon().process().id(), agent.daemon().process().id());
         Ok(Self {

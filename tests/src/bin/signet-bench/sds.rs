@@ -10,6 +10,7 @@ use signet_runtime::SystemClock;
 use tokio::time::Instant;
 
 use crate::{
+    parts::Bench,
     processes::Running,
     report::{Figure, Target},
     rsa_issuer::RsaIssuer,
@@ -20,7 +21,14 @@ const RUNS: usize = 5;
 /// Cold requests a run.
 const REQUESTS: usize = 200;
 
-pub(crate) async fn measure(running: &Running, issuer: &RsaIssuer) -> Result<Vec<Figure>> {
+pub(crate) async fn measure(bench: &Bench) -> Result<Vec<Figure>> {
+    let mut running = Running::start(bench).await?;
+    let figures = cold_requests(&running, &bench.issuer).await?;
+    running.stop().await?;
+    Ok(figures)
+}
+
+async fn cold_requests(running: &Running, issuer: &RsaIssuer) -> Result<Vec<Figure>> {
     println!("asking for {} certificates over SDS, each with a token never seen ...", RUNS * REQUESTS);
     let now = SystemClock.now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
     let client = SdsClient::connect(running.agent.process.socket()).await?;
