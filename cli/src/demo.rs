@@ -4,20 +4,20 @@ mod caller;
 mod impostor;
 mod load;
 
-use std::io::{self, Stdout};
+use std::io;
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
-use signet_runtime::shutdown::on_signal;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::output::Report;
+use crate::outcome::Outcome;
+use crate::output::{Console, Report};
 use crate::stage::envoy::SdsVariant;
 use crate::stage::{Mesh, Plan, Programs, TokenPath, Workloads};
+use crate::task;
 
 /// What the demo needs to know.
 #[derive(Debug, Args)]
@@ -52,16 +52,12 @@ It runs signet-ca and signet-node-agent from beside this program, and two Envoys
 
 impl Demo {
     /// Plays the demo. Success means that every promise held.
-    pub(crate) fn run(self) -> Result<ExitCode> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let played = runtime.block_on(on_signal(|stop| self.run_until(stop)))?;
-        let all_held = played.unwrap_or(Ok(false))?;
-        Ok(if all_held { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    pub(crate) fn run(self, console: &mut Console<'_>) -> Result<Outcome> {
+        task::block_on(|stop| self.run_until(stop, console.report())).map(Outcome::from)
     }
 
     /// Dropping the mesh, at the end or half-way, ends and removes all that was started. A sum comes in any case.
-    async fn run_until(self, stop: CancellationToken) -> Result<bool> {
-        let mut report = Report::to_stdout();
+    async fn run_until(self, stop: CancellationToken, mut report: Report<'_>) -> Result<bool> {
         let began = Instant::now();
         let played = stop.run_until_cancelled(self.play(&mut report)).await;
         let (mesh, broken) = match played.unwrap_or_else(|| Err(anyhow!("Interrupted"))) {
@@ -83,7 +79,7 @@ impl Demo {
         Ok(all_held)
     }
 
-    async fn play(&self, report: &mut Report<Stdout>) -> Result<Mesh> {
+    async fn play(&self, report: &mut Report<'_>) -> Result<Mesh> {
         report.title("Signet: a workload's token becomes a certificate in a real Envoy, and stays fresh")?;
         // It runs in a directory of its own: a relative path is one from here.
         let envoy = self.envoy.canonicalize();
@@ -107,7 +103,7 @@ impl Demo {
     }
 }
 
-fn introduce(mesh: &Mesh, report: &mut Report<Stdout>) -> io::Result<()> {
+fn introduce(mesh: &Mesh, report: &mut Report<'_>) -> io::Result<()> {
     let Workloads { orders, frontend, intruder } = &mesh.workloads;
     report.line("frontend ─▸ Envoy ══ mTLS ══▸ Envoy ─▸ orders      both Envoys ask the node agent, the agent asks the CA")?;
     for workload in [frontend, orders, intruder] {
@@ -120,7 +116,7 @@ fn introduce(mesh: &Mesh, report: &mut Report<Stdout>) -> io::Result<()> {
     ))
 }
 
-fn invite(mesh: &Mesh, report: &mut Report<Stdout>) -> io::Result<()> {
+fn invite(mesh: &Mesh, report: &mut Report<'_>) -> io::Result<()> {
     report.title("\nEverything is still running. Ctrl-C ends it.")?;
     for (what, port, path) in [
         ("through mTLS", mesh.doors.frontend, "/"),

@@ -1,29 +1,46 @@
 //! The operator's and tester's command line: one module a noun.
 //!
 //! It speaks to the certificate authority and the node agent as any user would, over their sockets, and does not
-//! link them.
+//! link them. Every verb answers as text or as JSON (`output`) and ends with an exit code that scripts can rely on
+//! (`outcome`).
 
 mod demo;
+mod flags;
+mod manual;
+mod outcome;
 mod output;
 pub mod stage;
+mod task;
 mod token;
 
-use std::io;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use demo::Demo;
+use manual::{Completions, Man};
+use outcome::Outcome;
+use output::{Console, Format};
 use token::TokenCommand;
 
 /// Identities for workloads: short-lived, provable, and kept fresh.
 #[derive(Debug, Parser)]
-#[command(name = "signet", version)]
+#[command(name = "signet", version, after_help = EXIT_CODES)]
 pub struct CommandLine {
     #[command(subcommand)]
     command: Command,
+    /// For people, or for scripts: docs/command-line.md documents the JSON
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t)]
+    output: Format,
 }
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  it held: what was looked at is as it should be
+  1  it did not hold
+  2  the command line is wrong
+  3  it could not be asked: no file, no connection, no answer";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -33,25 +50,37 @@ enum Command {
     /// Make and read the tokens by which workloads prove who they are
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Print the completions of a shell
+    #[command(after_help = manual::COMPLETIONS_EXAMPLES)]
+    Completions(Completions),
+    /// Write the manual pages of all commands
+    #[command(after_help = manual::MAN_EXAMPLES)]
+    Man(Man),
 }
 
 impl CommandLine {
     /// Does what it says, and tells what went wrong on standard error.
     pub fn run(self) -> ExitCode {
-        self.command.run().unwrap_or_else(|error| {
+        let ended = self.command.run(&mut Console::standard(self.output));
+        if let Err(error) = &ended
+            && !outcome::is_unheard(error)
+        {
             eprintln!("signet: {error:#}");
-            ExitCode::FAILURE
-        })
+        }
+        outcome::exit_code(&ended)
     }
 }
 
 impl Command {
-    fn run(self) -> Result<ExitCode> {
+    fn run(self, console: &mut Console<'_>) -> Result<Outcome> {
         match self {
-            Self::Demo(demo) => demo.run(),
-            Self::Token(command) => {
-                command.run(&mut io::stdout().lock(), &mut io::stderr().lock()).map(|()| ExitCode::SUCCESS)
-            }
+            Self::Demo(demo) => demo.run(console),
+            Self::Token(command) => command.run(console),
+            Self::Completions(completions) => completions.run(console),
+            Self::Man(man) => man.run(console),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,163 +1,160 @@
-//! Output for a person at a terminal: promises, and beneath each what shows that it holds.
+//! What the command says, and to whom: answers to standard output, as text or as JSON; whatever a person should know
+//! besides to standard error.
+//!
+//! An answer is one value with two faces: `Display` for people, `Serialize` for scripts. The JSON is a promise, and
+//! `docs/command-line.md` documents it. Text may be coloured freely: colours are stripped where no terminal reads.
 
+mod progress;
+mod report;
+mod style;
+
+use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
-/// Promises and their proofs, written as they come and counted. Colours are used on a terminal only.
-#[derive(Debug)]
-pub(crate) struct Report<W> {
-    output: W,
-    style: Style,
-    promises: usize,
-    held: usize,
-    broken: usize,
+use anstream::AutoStream;
+#[cfg(test)]
+use anstream::StripStream;
+use clap::ValueEnum;
+use serde::Serialize;
+
+pub(crate) use progress::Progress;
+use progress::Watched;
+pub(crate) use report::{Proof, Report};
+pub(crate) use style::{BAD, BOLD, DIM, GOOD, styled};
+
+/// The form of an answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For scripts: one object, or one a line where answers come one after another.
+    Json,
 }
 
-/// How text is set.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Style {
-    Plain,
-    Coloured,
+/// Where the answers of a command go.
+pub(crate) struct Console<'a> {
+    format: Format,
+    output: Box<dyn Write + 'a>,
+    notes: Box<dyn Write + 'a>,
+    watched: Watched,
 }
 
-/// One thing that was looked at, and whether it is as it was promised.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Proof {
-    held: bool,
-    statement: String,
-    evidence: Vec<String>,
-}
-
-impl Proof {
-    /// `statement` says what was seen, whether it `held` or not.
-    #[allow(clippy::fn_params_excessive_bools, reason = "a proof is a statement and its truth")]
-    pub(crate) fn new(held: bool, statement: impl Into<String>) -> Self {
-        Self { held, statement: statement.into(), evidence: Vec::new() }
-    }
-
-    /// Adds a line that is shown as it is.
-    #[must_use]
-    pub(crate) fn evidence(mut self, line: impl Into<String>) -> Self {
-        self.evidence.push(line.into());
-        self
-    }
-}
-
-impl Report<io::Stdout> {
-    /// A report to standard output.
-    pub(crate) fn to_stdout() -> Self {
-        let output = io::stdout();
-        let style = if output.is_terminal() { Style::Coloured } else { Style::Plain };
-        Self::new(output, style)
-    }
-}
-
-impl<W: Write> Report<W> {
-    /// A report to anything.
-    pub(crate) fn new(output: W, style: Style) -> Self {
-        Self { output, style, promises: 0, held: 0, broken: 0 }
-    }
-
-    /// A line in bold.
-    pub(crate) fn title(&mut self, text: &str) -> io::Result<()> {
-        let text = self.in_style("1", text);
-        writeln!(self.output, "{text}")
-    }
-
-    /// A line that belongs to what stands above it.
-    pub(crate) fn line(&mut self, text: &str) -> io::Result<()> {
-        writeln!(self.output, "   {text}")?;
-        self.output.flush()
-    }
-
-    /// Opens the next section.
-    pub(crate) fn promise(&mut self, text: &str) -> io::Result<()> {
-        self.promises += 1;
-        writeln!(self.output)?;
-        self.title(&format!("{}. {text}", self.promises))
-    }
-
-    /// What shows that the last promise holds, or does not. An error is a proof that could not be had.
-    pub(crate) fn shown<E: std::fmt::Display>(&mut self, proofs: Result<Vec<Proof>, E>) -> io::Result<()> {
-        let proofs = proofs
-            .unwrap_or_else(|error| vec![Proof::new(false, format!("this could not be shown: {error:#}"))]);
-        for proof in proofs {
-            self.proof(&proof)?;
+impl Console<'_> {
+    /// Standard output and standard error, with colours where a terminal reads them (and as `NO_COLOR` and
+    /// `CLICOLOR_FORCE` have it).
+    pub(crate) fn standard(format: Format) -> Self {
+        Console {
+            format,
+            output: Box::new(AutoStream::auto(io::stdout())),
+            notes: Box::new(AutoStream::auto(io::stderr())),
+            watched: if io::stderr().is_terminal() { Watched::ByAPerson } else { Watched::ByNobody },
         }
-        Ok(())
     }
 
-    /// Says how it went; the last line counts the proofs. Did all of them hold?
-    pub(crate) fn verdict(&mut self, held: &str, broken: &str) -> io::Result<bool> {
-        let all_held = self.broken == 0 && self.held > 0;
-        let (colour, text) = if all_held { ("1;32", held) } else { ("1;31", broken) };
-        let text = self.in_style(colour, text);
-        writeln!(self.output, "\n{text}\n{} passed, {} failed", self.held, self.broken)?;
-        Ok(all_held)
+    /// Memory, in tests: nobody watches, and nothing is coloured.
+    #[cfg(test)]
+    pub(crate) fn into_memory<'a>(
+        format: Format,
+        output: &'a mut Vec<u8>,
+        notes: &'a mut Vec<u8>,
+    ) -> Console<'a> {
+        Console {
+            format,
+            output: Box::new(StripStream::new(output)),
+            notes: Box::new(StripStream::new(notes)),
+            watched: Watched::ByNobody,
+        }
     }
 
-    fn proof(&mut self, proof: &Proof) -> io::Result<()> {
-        let mark = if proof.held {
-            self.held += 1;
-            self.in_style("32", "✓")
-        } else {
-            self.broken += 1;
-            self.in_style("31", "✗")
-        };
-        writeln!(self.output, "   {mark} {}", proof.statement)?;
-        for line in &proof.evidence {
-            let line = self.in_style("2", line);
-            writeln!(self.output, "     {line}")?;
+    /// The one answer of a command. Text is written as it is, so it ends its own lines.
+    pub(crate) fn answer(&mut self, answer: &(impl Display + Serialize)) -> io::Result<()> {
+        match self.format {
+            Format::Text => write!(self.output, "{answer}")?,
+            Format::Json => writeln!(self.output, "{}", serde_json::to_string_pretty(answer)?)?,
         }
         self.output.flush()
     }
 
-    /// `code` as in ECMA-48 (SGR).
-    fn in_style(&self, code: &str, text: &str) -> String {
-        match self.style {
-            Style::Plain => text.to_owned(),
-            Style::Coloured => format!("\x1b[{code}m{text}\x1b[0m"),
+    /// One of several answers that come one after another: in JSON each is a line.
+    pub(crate) fn event(&mut self, event: &(impl Display + Serialize)) -> io::Result<()> {
+        match self.format {
+            Format::Text => write!(self.output, "{event}")?,
+            Format::Json => writeln!(self.output, "{}", serde_json::to_string(event)?)?,
         }
+        self.output.flush()
+    }
+
+    /// What is asked for as it is, whatever the format: a token, a key, a script.
+    pub(crate) fn verbatim(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.output.write_all(bytes)?;
+        self.output.flush()
+    }
+
+    /// Something that a person should know, and that is no answer.
+    pub(crate) fn note(&mut self, text: impl Display) -> io::Result<()> {
+        writeln!(self.notes, "signet: {text}")
+    }
+
+    /// Shows how far long work has come: a bar where a terminal watches, and else one line a second.
+    pub(crate) fn progress(&self, what: &str, total: Option<u64>) -> Progress {
+        Progress::new(what, total, self.watched)
+    }
+
+    /// Promises and their proofs, as they come.
+    pub(crate) fn report(&mut self) -> Report<'_> {
+        Report::new(self.format, &mut self.output, &mut self.notes)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fmt;
+
+    use serde::ser::SerializeStruct;
+
     use super::*;
 
-    #[test]
-    fn a_report_reads_as_promises_with_their_proofs_and_a_count() {
-        let mut report = Report::new(Vec::new(), Style::Plain);
-        report.promise("It holds").unwrap();
-        report.shown::<String>(Ok(vec![Proof::new(true, "seen twice").evidence("1, 2")])).unwrap();
-        report.promise("It does not").unwrap();
-        report.shown::<String>(Ok(vec![Proof::new(false, "seen never")])).unwrap();
+    struct Weather;
 
-        assert!(!report.verdict("fine", "broken").unwrap());
+    impl Display for Weather {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            writeln!(f, "it {}", styled(BAD, "rains"))
+        }
+    }
 
-        let text = String::from_utf8(report.output).unwrap();
-        assert_eq!(
-            text,
-            "\n1. It holds\n   ✓ seen twice\n     1, 2\n\n2. It does not\n   ✗ seen never\n\nbroken\n1 passed, 1 failed\n"
-        );
+    impl Serialize for Weather {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let mut object = serializer.serialize_struct("Weather", 1)?;
+            object.serialize_field("rain", &true)?;
+            object.end()
+        }
     }
 
     #[test]
-    fn a_proof_that_could_not_be_had_counts_as_one_that_failed() {
-        let mut report = Report::new(Vec::new(), Style::Plain);
-        report.shown(Err("no answer")).unwrap();
-        assert!(!report.verdict("fine", "broken").unwrap());
-        assert!(String::from_utf8(report.output).unwrap().ends_with("0 passed, 1 failed\n"));
+    fn an_answer_is_text_for_people_and_an_object_for_scripts() {
+        for (format, expected) in [(Format::Text, "it rains\n"), (Format::Json, "{\n  \"rain\": true\n}\n")] {
+            let mut output = vec![];
+            Console::into_memory(format, &mut output, &mut vec![]).answer(&Weather).unwrap();
+            assert_eq!(String::from_utf8(output).unwrap(), expected);
+        }
     }
 
     #[test]
-    fn nothing_shown_is_nothing_proven() {
-        assert!(!Report::new(Vec::new(), Style::Plain).verdict("fine", "broken").unwrap());
+    fn each_of_several_answers_is_a_line_of_json() {
+        let (mut output, mut notes) = (vec![], vec![]);
+        let mut console = Console::into_memory(Format::Json, &mut output, &mut notes);
+        console.event(&Weather).unwrap();
+        console.event(&Weather).unwrap();
+        drop(console);
+        assert_eq!(String::from_utf8(output).unwrap(), "{\"rain\":true}\n{\"rain\":true}\n");
     }
 
     #[test]
-    fn colours_are_for_terminals() {
-        let mut report = Report::new(Vec::new(), Style::Coloured);
-        report.shown::<String>(Ok(vec![Proof::new(true, "seen")])).unwrap();
-        assert!(String::from_utf8(report.output).unwrap().contains("\x1b[32m✓\x1b[0m seen"));
+    fn notes_stay_out_of_the_answer() {
+        let (mut output, mut notes) = (vec![], vec![]);
+        Console::into_memory(Format::Json, &mut output, &mut notes).note("made a key").unwrap();
+        assert!(output.is_empty());
+        assert_eq!(String::from_utf8(notes).unwrap(), "signet: made a key\n");
     }
 }

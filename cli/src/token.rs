@@ -7,7 +7,7 @@ mod inspection;
 mod key_directory;
 
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,6 +17,8 @@ use signet_identity::jwt::{DEVELOPMENT_ISSUER, DevelopmentIssuer, Pod, TokenRequ
 use signet_identity::{Clock, SpiffeId, TrustDomain};
 use signet_runtime::SystemClock;
 
+use crate::outcome::Outcome;
+use crate::output::Console;
 use inspection::Inspection;
 
 /// What can be done with tokens.
@@ -97,24 +99,26 @@ Examples:
   kubectl create token orders --audience istio-ca | signet token inspect";
 
 impl TokenCommand {
-    /// Does it, and writes the outcome to `output`, and what else a person should know to `notes`.
-    pub(crate) fn run(self, output: &mut impl Write, notes: &mut impl Write) -> Result<()> {
+    /// Does it.
+    pub(crate) fn run(self, console: &mut Console<'_>) -> Result<Outcome> {
         let now = SystemClock.now();
         match self {
             Self::Mint(mint) => {
                 let request = mint.request()?;
                 if key_directory::make_if_absent(&mint.issuer.keys)? {
-                    writeln!(notes, "signet: made a new issuer's key in {}", mint.issuer.keys.display())?;
+                    let keys = mint.issuer.keys.display();
+                    console.note(format_args!("made a new issuer's key in {keys}"))?;
                 }
-                writeln!(output, "{}", mint.issuer.open()?.mint(&request, now)?)?;
+                let token = mint.issuer.open()?.mint(&request, now)?;
+                console.verbatim(format!("{token}\n").as_bytes())?;
             }
-            Self::Jwks(issuer) => writeln!(output, "{}", issuer.open()?.jwks_json())?,
+            Self::Jwks(issuer) => console.verbatim(format!("{}\n", issuer.open()?.jwks_json()).as_bytes())?,
             Self::Inspect(inspect) => {
                 let token = inspect.read()?;
-                write!(output, "{}", Inspection::of(&token)?.at(now))?;
+                console.verbatim(Inspection::of(&token)?.at(now).to_string().as_bytes())?;
             }
         }
-        Ok(())
+        Ok(Outcome::Held)
     }
 }
 

@@ -1,6 +1,6 @@
 //! A minute of steady traffic, in which every certificate is renewed and the CA is away for a while.
 
-use std::io::{self, Stdout};
+use std::io;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ struct Outage {
 }
 
 /// Two promises that take the same minute.
-pub(super) async fn play(mesh: &mut Mesh, report: &mut Report<Stdout>) -> Result<()> {
+pub(super) async fn play(mesh: &mut Mesh, report: &mut Report<'_>) -> Result<()> {
     report
         .promise(&format!("Certificates rotate under load, and no request fails ({} s)", LASTS.as_secs()))?;
     let mut minute = Minute::begin(mesh, report).await?;
@@ -64,16 +64,16 @@ pub(super) async fn play(mesh: &mut Mesh, report: &mut Report<Stdout>) -> Result
 }
 
 /// Traffic, and the certificates that it needs.
-struct Minute<'r> {
+struct Minute<'r, 'o> {
     began: Instant,
     load: Load,
     rotations: [Rotations; 2],
     next_count: Duration,
-    report: &'r mut Report<Stdout>,
+    report: &'r mut Report<'o>,
 }
 
-impl<'r> Minute<'r> {
-    async fn begin(mesh: &Mesh, report: &'r mut Report<Stdout>) -> Result<Self> {
+impl<'r, 'o> Minute<'r, 'o> {
+    async fn begin(mesh: &Mesh, report: &'r mut Report<'o>) -> Result<Self> {
         let rotations = Rotations::that_traffic_needs(mesh).await?;
         let load = Load::start(mesh.doors.frontend, PAUSE);
         Ok(Self { began: Instant::now(), load, rotations, next_count: SHOW, report })

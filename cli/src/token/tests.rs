@@ -10,6 +10,7 @@ use clap::Parser;
 use signet_identity::jwt::{Jwks, TokenRules, verify};
 
 use super::*;
+use crate::output::Format;
 
 #[test]
 fn a_minted_token_verifies_under_the_printed_keys() {
@@ -170,6 +171,8 @@ fn written(arguments: &[&str], keys: &Path) -> Result<(String, String)> {
     line.extend(arguments);
     line.extend(["--keys", keys.to_str().unwrap()]);
     let (mut output, mut notes) = (Vec::new(), Vec::new());
-    Token::try_parse_from(line)?.command.run(&mut output, &mut notes)?;
+    let mut console = Console::into_memory(Format::Text, &mut output, &mut notes);
+    Token::try_parse_from(line)?.command.run(&mut console)?;
+    drop(console);
     Ok((String::from_utf8(output)?, String::from_utf8(notes)?))
 }
