@@ -6,6 +6,7 @@
 
 mod demo;
 mod flags;
+pub mod load;
 mod manual;
 mod outcome;
 mod output;
