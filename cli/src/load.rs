@@ -10,11 +10,13 @@
 
 mod alarm;
 mod arrivals;
+mod csrs;
 mod issuance;
 mod ledger;
 mod ring;
 mod tally;
 
+pub use csrs::CsrKeys;
 pub use issuance::{Connections, Issuance, Requests, Until};
 pub use ledger::Ledger;
 pub use tally::{Latencies, Refusals, Tally};

@@ -51,9 +51,11 @@ pub enum Until {
     Made(u64),
 }
 
-/// A load on one CA. Dropping it cuts its connections.
+/// A load on one CA. What is asked goes on from load to load where the last one ended, so that no token is shown twice
+/// while there are others. Dropping it cuts its connections.
 pub struct Issuance {
     requests: Requests,
+    turns: AtomicU64,
     line: Line,
 }
 
@@ -76,14 +78,14 @@ impl Issuance {
                 Line::Fresh(endpoint)
             }
         };
-        Ok(Arc::new(Self { requests, line }))
+        Ok(Arc::new(Self { requests, turns: AtomicU64::new(0), line }))
     }
 
     /// Asks once on every connection, outside of any tally, so that no load begins with a handshake. Brings the first
     /// answer that is none.
     pub async fn warm_up(&self) -> Result<()> {
-        for turn in 0..self.connections() {
-            self.ask(turn, turn).await?;
+        for connection in 0..self.connections() {
+            self.ask(connection).await?;
         }
         Ok(())
     }
@@ -95,9 +97,9 @@ impl Issuance {
         for connection in (0..self.connections()).flat_map(|connection| vec![connection; in_flight]) {
             let (load, made, ledger) = (Arc::clone(self), Arc::clone(&made), ledger.clone());
             workers.spawn(async move {
-                while let Some(turn) = until.next(&made, ledger.began()) {
+                while !until.is_reached(&made, ledger.began()) {
                     let due = Instant::now();
-                    let outcome = load.ask(connection, turn).await;
+                    let outcome = load.ask(connection).await;
                     ledger.ended(due, &outcome);
                 }
             });
@@ -123,7 +125,7 @@ impl Issuance {
         ledger: &Ledger,
     ) -> io::Result<Tally> {
         let mut under_way = JoinSet::new();
-        for (turn, at) in (0..).zip(arrivals) {
+        for (connection, at) in (0..).zip(arrivals) {
             let due = ledger.began() + at;
             until(due).await?;
             while under_way.try_join_next().is_some() {}
@@ -133,14 +135,15 @@ impl Issuance {
             }
             ledger.started(due);
             let (load, ledger) = (Arc::clone(self), ledger.clone());
-            under_way.spawn(async move { ledger.ended(due, &load.ask(turn, turn).await) });
+            under_way.spawn(async move { ledger.ended(due, &load.ask(connection).await) });
         }
         under_way.join_all().await;
         Ok(ledger.so_far())
     }
 
-    /// The `turn`-th request.
-    async fn ask(&self, connection: u64, turn: u64) -> Result<Issued, CaError> {
+    /// The next request.
+    async fn ask(&self, connection: u64) -> Result<Issued, CaError> {
+        let turn = self.turns.fetch_add(1, Ordering::Relaxed);
         let (token, csr) = (self.requests.tokens.at(turn), self.requests.csrs.at(turn));
         match &self.line {
             Line::Kept(kept) => kept.at(connection).issue(token, csr, None).await,
@@ -163,14 +166,12 @@ impl Issuance {
 }
 
 impl Until {
-    /// The number of the next request, unless that is enough.
-    fn next(self, made: &AtomicU64, began: Instant) -> Option<u64> {
-        let turn = made.fetch_add(1, Ordering::Relaxed);
-        let go_on = match self {
-            Self::Passed(time) => began.elapsed() < time,
-            Self::Made(count) => turn < count,
-        };
-        go_on.then_some(turn)
+    /// Whether that is enough. If it is not, one more request is made.
+    fn is_reached(self, made: &AtomicU64, began: Instant) -> bool {
+        match self {
+            Self::Passed(time) => began.elapsed() >= time,
+            Self::Made(count) => made.fetch_add(1, Ordering::Relaxed) >= count,
+        }
     }
 }
 

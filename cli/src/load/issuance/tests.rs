@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use signet_client::testing::{Answer, FakeCa};
 use signet_identity::{CertificateRequest, PrivateKey, SpiffeId, TrustDomain};
 use signet_runtime::SystemClock;
@@ -18,6 +20,7 @@ fn load_on(ca: &Arc<FakeCa>, connections: usize) -> Arc<Issuance> {
     let clients = (0..connections).map(|_| Arc::clone(ca) as Arc<dyn CaClient>);
     Arc::new(Issuance {
         requests: Requests::new(vec![token], vec![csr]).unwrap(),
+        turns: AtomicU64::new(0),
         line: Line::Kept(Ring::new(clients).unwrap()),
     })
 }
@@ -48,6 +51,23 @@ async fn a_closed_loop_has_no_more_in_flight_than_its_connections_times_their_sh
     assert_eq!(tally.issued(), 36);
     assert_eq!(tally.lasted.as_secs(), 3);
     assert_eq!(tally.latency.quantile(0.5).as_millis() / 10, 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_token_is_shown_twice_while_there_are_others() {
+    let ca = fake();
+    let load = load_on(&ca, 2);
+    let tokens = (0..60).map(|n| ca.token("shop", "orders", Duration::from_secs(600 + n))).collect();
+    let load = Arc::into_inner(load).unwrap();
+    let csrs = vec![load.requests.csrs.at(0).clone()];
+    let load = Arc::new(Issuance { requests: Requests::new(tokens, csrs).unwrap(), ..load });
+    for _ in 0..2 {
+        let ledger = Ledger::open().unwrap();
+        load.warm_up().await.unwrap();
+        load.closed(3, Until::Made(20), &ledger).await;
+    }
+    let shown: HashSet<_> = ca.calls().into_iter().map(|call| call.token).collect();
+    assert_eq!((ca.calls().len(), shown.len()), (44, 44));
 }
 
 #[tokio::test(start_paused = true)]
