@@ -1,4 +1,4 @@
-//! Load on a certificate authority, as `signet bench` and `make bench` put it there.
+//! Load on a certificate authority, and on a node agent ([`sds`]), as `signet bench` and `make bench` put it there.
 //!
 //! Two shapes. In a *closed* loop a fixed number of requests is in flight and the next one starts when one ends: what a
 //! CA can do at most. In an *open* loop requests start when a schedule says so, whatever became of the ones before: what
@@ -14,6 +14,7 @@ mod csrs;
 mod issuance;
 mod ledger;
 mod ring;
+pub mod sds;
 mod tally;
 
 pub use csrs::CsrKeys;

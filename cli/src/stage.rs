@@ -33,7 +33,7 @@ pub use daemon::{Daemon, trust_domain};
 use guard::Guard;
 pub use load::{Failure, Load, Tally};
 pub use mesh::{Doors, Mesh, Plan, TokenPath, Workloads};
-pub use node_agent::NodeAgent;
+pub use node_agent::{NodeAgent, NodeAgentSettings};
 use ports::Ports;
 pub use process::{Process, Program};
 pub use programs::Programs;

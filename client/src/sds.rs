@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use http::Uri;
+use http::{HeaderMap, Uri};
 use prost::DecodeError;
 use signet_proto::envoy::service::secret::v3::secret_discovery_service_client::SecretDiscoveryServiceClient;
 use tokio::{net::UnixStream, task::JoinSet};
@@ -77,20 +77,34 @@ impl SdsClient {
     }
 }
 
-/// Puts each credential under its header.
-fn present(credentials: &[Credential], metadata: &mut MetadataMap) -> Result<(), SdsError> {
-    for Credential { header, token } in credentials {
-        let illegal = || SdsError::Header { name: header.clone() };
-        if header.ends_with("-bin") {
-            let key = BinaryMetadataKey::from_bytes(header.as_bytes()).map_err(|_| illegal())?;
-            metadata.append_bin(key, MetadataValue::from_bytes(token.text().as_bytes()));
-        } else {
-            let key = AsciiMetadataKey::from_bytes(header.as_bytes()).map_err(|_| illegal())?;
-            let bare = MetadataValue::try_from(token.text()).map_err(|_| illegal())?;
-            metadata.append(key, if header == "authorization" { token.bearer() } else { bare });
-        }
+impl Credential {
+    /// Puts it under its header, as gRPC does.
+    ///
+    /// # Errors
+    /// [`SdsError::Header`].
+    pub fn present(&self, headers: &mut HeaderMap) -> Result<(), SdsError> {
+        let mut metadata = MetadataMap::from_headers(std::mem::take(headers));
+        let added = self.add(&mut metadata);
+        *headers = metadata.into_headers();
+        added
     }
-    Ok(())
+
+    fn add(&self, metadata: &mut MetadataMap) -> Result<(), SdsError> {
+        let illegal = || SdsError::Header { name: self.header.clone() };
+        if self.header.ends_with("-bin") {
+            let key = BinaryMetadataKey::from_bytes(self.header.as_bytes()).map_err(|_| illegal())?;
+            metadata.append_bin(key, MetadataValue::from_bytes(self.token.text().as_bytes()));
+        } else {
+            let key = AsciiMetadataKey::from_bytes(self.header.as_bytes()).map_err(|_| illegal())?;
+            let bare = MetadataValue::try_from(self.token.text()).map_err(|_| illegal())?;
+            metadata.append(key, if self.header == "authorization" { self.token.bearer() } else { bare });
+        }
+        Ok(())
+    }
+}
+
+fn present(credentials: &[Credential], metadata: &mut MetadataMap) -> Result<(), SdsError> {
+    credentials.iter().try_for_each(|credential| credential.add(metadata))
 }
 
 /// Why there is no secret.

@@ -111,7 +111,7 @@ impl Tally {
 pub struct Latencies(Histogram<u64>);
 
 impl Latencies {
-    fn new() -> Result<Self, CreationError> {
+    pub(super) fn new() -> Result<Self, CreationError> {
         Ok(Self(Histogram::new_with_bounds(1, LONGEST_MICROS, 3)?))
     }
 

@@ -16,7 +16,7 @@ use anyhow::Result;
 
 use super::ca::{Ca, CaSettings};
 use super::envoy::{ClientSidecar, Envoy, Route, SdsVariant, SecretSource, ServerSidecar, TokenDelivery};
-use super::node_agent::NodeAgent;
+use super::node_agent::{NodeAgent, NodeAgentSettings};
 use super::workload::{TokenIssuer, Workload};
 use super::{Application, Programs, Stage};
 
@@ -100,7 +100,8 @@ impl Mesh {
         let workloads = Workloads::new(&stage, &issuer, plan)?;
         let mut ca = Ca::start(&stage, programs, &CaSettings::new(plan.leaf_lifetime, &issuer))?;
         let token_file = workloads.frontend.token_file();
-        let mut agent = NodeAgent::start(&stage, programs, &ca.endpoint()?, Some(&token_file))?;
+        let settings = NodeAgentSettings { token_file: Some(token_file.to_owned()), ..Default::default() };
+        let mut agent = NodeAgent::start(&stage, programs, &ca.endpoint()?, &settings)?;
         let application = Application::start().await?;
         let doors = Doors::choose(&stage)?;
         let (socket, private_socket) = (agent.socket().to_owned(), agent.private_socket().to_owned());

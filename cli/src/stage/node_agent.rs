@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use rustix::process::geteuid;
-use serde_json::json;
+use serde_json::{Value, json};
 use signet_client::CaEndpoint;
 
 use super::daemon::Daemon;
@@ -18,20 +18,28 @@ pub struct NodeAgent {
     private_socket: PathBuf,
 }
 
+/// What an agent is started with, beside what every stage has.
+#[derive(Debug, Clone, Default)]
+pub struct NodeAgentSettings {
+    /// Whence the identity of whoever asks on the private socket, as this user. `None`: there is no such socket.
+    pub token_file: Option<PathBuf>,
+    /// Streams that one peer may have, on as many connections. `None`: what a pod may have by default.
+    pub streams: Option<usize>,
+}
+
 impl NodeAgent {
-    /// Starts it before that CA. A workload's identity comes from the token of its stream; that of whoever asks on
-    /// the private socket, as this user, from `token_file`. Without one there is no such socket.
+    /// Starts it before that CA. A workload's identity comes from the token of its stream.
     pub fn start(
         stage: &Stage,
         programs: &Programs,
         ca: &CaEndpoint,
-        token_file: Option<&Path>,
+        settings: &NodeAgentSettings,
     ) -> Result<Self> {
         let operations = stage.free_port()?;
         let directory = stage.directory().join("agent");
         let (socket, private_socket) = (directory.join("agent.sock"), directory.join("private.sock"));
         let mut sockets = vec![json!({"path": socket, "identity": "stream-token"})];
-        sockets.extend(token_file.map(|token_file| {
+        sockets.extend(settings.token_file.as_ref().map(|token_file| {
             json!({
                 "path": private_socket,
                 "identity": "token-file",
@@ -43,6 +51,7 @@ impl NodeAgent {
             "ca": {"address": ca.address, "server_name": ca.server_name, "anchors": ca.anchors},
             "identity": {"trust_domain": ca.trust_domain.as_str()},
             "socket": sockets,
+            "limits": settings.streams.map(limits).unwrap_or_else(|| json!({})),
             "operations": {"listen": format!("127.0.0.1:{operations}")},
             "telemetry": {"log_format": "text"},
         });
@@ -73,3 +82,17 @@ impl NodeAgent {
         &self.private_socket
     }
 }
+
+/// Room for one peer with so many streams, whether on one connection or on their own.
+fn limits(streams: usize) -> Value {
+    json!({
+        "streams": streams,
+        "streams_per_peer": streams,
+        "max_streams": streams.min(MOST_STREAMS_OF_A_CONNECTION),
+        "connections_per_peer": streams,
+        "max_connections": streams,
+    })
+}
+
+/// The agent's own bound for `limits.max_streams`.
+const MOST_STREAMS_OF_A_CONNECTION: usize = 65_536;

@@ -44,7 +44,7 @@ impl Running {
         pin(Core::Servers)?;
         let mut ca = Ca::start(&stage, &bench.programs, &settings)?;
         ca.daemon().ready(READY).await?;
-        let mut agent = NodeAgent::start(&stage, &bench.programs, &ca.endpoint()?, None)?;
+        let mut agent = NodeAgent::start(&stage, &bench.programs, &ca.endpoint()?, &Default::default())?;
         agent.daemon().ready(READY).await?;
         pin(Core::Load)?;
         tokio::time::sleep(SETTLE).await;
