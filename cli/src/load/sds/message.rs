@@ -46,7 +46,9 @@ impl Inbox {
         }
         whole.advance(PREFIX_BYTES);
         let message = M::decode(whole);
-        message.map(Some).map_err(|error| Status::internal(format!("the agent sent no SDS response: {error}")))
+        message
+            .map(Some)
+            .map_err(|error| Status::internal(format!("the agent sent no SDS response: {error}")))
     }
 
     fn prefix(&self) -> Option<(bool, usize)> {
