@@ -17,6 +17,8 @@ mod testing;
 mod trouble;
 pub mod workload;
 
+pub use moment::Moment;
 pub use renewer::{Renewer, Terms};
+pub use schedule::RotationSchedule;
 pub use sds::{Connection, Peers, SdsService, StreamLimits};
 pub use secret_cache::SecretCache;

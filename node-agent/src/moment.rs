@@ -8,16 +8,16 @@ use tokio::time::Instant;
 /// Certificates and tokens end by the wall; retries, holds and back-off run on timers, which nobody sets back or
 /// forward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Moment {
+pub struct Moment {
     /// The time of day.
-    pub(crate) wall: SystemTime,
+    pub wall: SystemTime,
     /// Never goes back. Stands still while the machine sleeps.
-    pub(crate) timer: Instant,
+    pub timer: Instant,
 }
 
 impl Moment {
     /// This very one.
-    pub(crate) fn now(clock: &dyn Clock) -> Self {
+    pub fn now(clock: &dyn Clock) -> Self {
         Self { wall: clock.now(), timer: Instant::now() }
     }
 }

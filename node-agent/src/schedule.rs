@@ -20,7 +20,7 @@ use crate::moment::Moment;
 /// * A failure backs off with full jitter up to 5 s with nothing in hand and up to 60 s with a certificate that
 ///   still serves, and always leaves room for another attempt before it dies.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct RotationSchedule {
+pub struct RotationSchedule {
     held: Option<Validity>,
     due: Instant,
     /// The same by the wall, of a renewal that was not attempted yet.
@@ -30,12 +30,12 @@ pub(crate) struct RotationSchedule {
 
 impl RotationSchedule {
     /// Nothing is held, and the first attempt is due at once.
-    pub(crate) fn starting(now: Instant) -> Self {
+    pub fn starting(now: Instant) -> Self {
         Self { held: None, due: now, due_by_wall: None, failures: 0 }
     }
 
     /// A certificate has come. `jitter` is drawn from [0, 1).
-    pub(crate) fn issued(&mut self, validity: Validity, now: Moment, jitter: f64) {
+    pub fn issued(&mut self, validity: Validity, now: Moment, jitter: f64) {
         let share = EARLIEST_RENEWAL + (LATEST_RENEWAL - EARLIEST_RENEWAL) * jitter.clamp(0.0, 1.0);
         let wait = validity.remaining(now.wall).mul_f64(share).max(SHORTEST_RENEWAL);
         *self = Self {
@@ -49,7 +49,7 @@ impl RotationSchedule {
     /// An attempt has failed. `jitter` is drawn from [0, 1); `at_least` is what the CA asked for, zero when it
     /// asked for nothing. It is heard within the bounds above: nobody goes without for longer, and no
     /// certificate dies for it.
-    pub(crate) fn failed(&mut self, now: Moment, jitter: f64, at_least: Duration) {
+    pub fn failed(&mut self, now: Moment, jitter: f64, at_least: Duration) {
         let longest = self.longest_back_off(now.wall);
         let doubled = FIRST_BACK_OFF.saturating_mul(1 << self.failures.min(MOST_DOUBLINGS));
         let wait = doubled.min(longest).mul_f64(jitter.clamp(0.0, 1.0)).max(at_least.min(longest));
@@ -60,31 +60,31 @@ impl RotationSchedule {
 
     /// What stood in the way is gone: an attempt that was put off is due at once. A renewal that was never
     /// attempted keeps its time.
-    pub(crate) fn retry_now(&mut self, now: Instant) {
+    pub fn retry_now(&mut self, now: Instant) {
         if self.failures > 0 {
             self.due = self.due.min(now);
         }
     }
 
     /// What is held has become worthless: an attempt is due no later than `at`.
-    pub(crate) fn hasten(&mut self, at: Instant) {
+    pub fn hasten(&mut self, at: Instant) {
         self.due = self.due.min(at);
     }
 
     /// How long until the next attempt; zero when it is due.
-    pub(crate) fn wait(&self, now: Moment) -> Duration {
+    pub fn wait(&self, now: Moment) -> Duration {
         let by_timer = self.due.saturating_duration_since(now.timer);
         let by_wall = self.due_by_wall.map(|due| due.duration_since(now.wall).unwrap_or_default());
         by_wall.map_or(by_timer, |wait| wait.min(by_timer))
     }
 
     /// Failed attempts since the last certificate.
-    pub(crate) fn failures(&self) -> u32 {
+    pub fn failures(&self) -> u32 {
         self.failures
     }
 
     /// The end of the certificate in hand; `None` when there is none or it is dead.
-    pub(crate) fn serves_until(&self, now: SystemTime) -> Option<SystemTime> {
+    pub fn serves_until(&self, now: SystemTime) -> Option<SystemTime> {
         self.held.map(|held| held.not_after()).filter(|end| *end > now)
     }
 

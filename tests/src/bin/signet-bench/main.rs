@@ -20,6 +20,7 @@ mod issue;
 mod limit;
 mod parts;
 mod processes;
+mod renewal;
 mod report;
 mod rsa_issuer;
 mod sds;

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use crate::{
     idle, issue,
     processes::{Core, pin},
+    renewal,
     report::Figure,
     rsa_issuer::RsaIssuer,
     sds,
@@ -18,6 +19,7 @@ pub(crate) const PARTS: &[Part] = &[
     Part { name: "idle", measure: |bench| Box::pin(idle::measure(bench)) },
     Part { name: "issue", measure: |bench| Box::pin(issue::measure(bench)) },
     Part { name: "sds", measure: |bench| Box::pin(sds::measure(bench)) },
+    Part { name: "renewal", measure: |bench| Box::pin(renewal::measure(bench)) },
 ];
 
 /// One subject of the bench. Its thread is on the load generator's core when it begins.
