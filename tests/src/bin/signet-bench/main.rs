@@ -18,12 +18,15 @@
 mod idle;
 mod issue;
 mod limit;
+mod node;
 mod parts;
 mod processes;
+mod push;
 mod renewal;
 mod report;
 mod rsa_issuer;
 mod sds;
+mod usage;
 
 use anyhow::Context;
 use parts::{Bench, PARTS};

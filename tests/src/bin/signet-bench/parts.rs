@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::{
     idle, issue,
     processes::{Core, pin},
-    renewal,
+    push, renewal,
     report::Figure,
     rsa_issuer::RsaIssuer,
     sds,
@@ -19,6 +19,7 @@ pub(crate) const PARTS: &[Part] = &[
     Part { name: "idle", measure: |bench| Box::pin(idle::measure(bench)) },
     Part { name: "issue", measure: |bench| Box::pin(issue::measure(bench)) },
     Part { name: "sds", measure: |bench| Box::pin(sds::measure(bench)) },
+    Part { name: "push", measure: |bench| Box::pin(push::measure(bench)) },
     Part { name: "renewal", measure: |bench| Box::pin(renewal::measure(bench)) },
 ];
 
@@ -83,6 +84,6 @@ mod tests {
     #[test]
     fn a_part_that_is_not_there_is_refused_with_those_that_are() {
         let refused = names(&["isue"]).unwrap_err().to_string();
-        assert!(refused.contains("`isue`") && refused.contains("issue, sds"), "{refused}");
+        assert!(refused.contains("`isue`") && refused.contains("issue, sds, push"), "{refused}");
     }
 }

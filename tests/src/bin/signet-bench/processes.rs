@@ -4,7 +4,7 @@ use std::{fs, time::Duration};
 
 use anyhow::{Context, Result};
 use rustix::thread::{CpuSet, sched_setaffinity};
-use signet::stage::{Ca, CaSettings, NodeAgent, Stage};
+use signet::stage::{Ca, CaSettings, Daemon, NodeAgent, Stage};
 
 use crate::{parts::Bench, rsa_issuer::ISSUER};
 
@@ -32,7 +32,7 @@ pub(crate) struct Running {
 /// A process and its number in `/proc`.
 pub(crate) struct Watched<T> {
     pub(crate) process: T,
-    id: u32,
+    pub(crate) id: u32,
 }
 
 impl Running {
@@ -48,12 +48,8 @@ impl Running {
         agent.daemon().ready(READY).await?;
         pin(Core::Load)?;
         tokio::time::sleep(SETTLE).await;
-        let (ca_id, agent_id) = (ca.daemon().process().id(), agent.daemon().process().id());
-        Ok(Self {
-            _stage: stage,
-            ca: Watched { process: ca, id: ca_id },
-            agent: Watched { process: agent, id: agent_id },
-        })
+        let (ca, agent) = (Watched::of(ca, Ca::daemon), Watched::of(agent, NodeAgent::daemon));
+        Ok(Self { _stage: stage, ca, agent })
     }
 
     pub(crate) async fn stop(&mut self) -> Result<()> {
@@ -64,15 +60,22 @@ impl Running {
 }
 
 impl<T> Watched<T> {
+    /// A process of ours that has just started.
+    pub(crate) fn of(mut process: T, daemon: impl Fn(&mut T) -> &mut Daemon) -> Self {
+        let id = daemon(&mut process).process().id();
+        Self { process, id }
+    }
+
     /// CPU time of all its threads so far, user and system.
     pub(crate) fn cpu(&self) -> Result<Duration> {
-        let threads = fs::read_dir(format!("/proc/{}/task", self.id))?;
-        let nanoseconds = threads.map(|thread| {
-            let text = fs::read_to_string(thread?.path().join("schedstat"))?;
-            let first = text.split(' ').next().and_then(|number| number.parse::<u64>().ok());
-            first.context("schedstat of another shape")
-        });
-        Ok(Duration::from_nanos(nanoseconds.sum::<Result<u64>>()?))
+        cpu_of(self.id)
+    }
+
+    /// Resident memory now.
+    pub(crate) fn resident_kib(&self) -> Result<f64> {
+        let text = fs::read_to_string(format!("/proc/{}/status", self.id))?;
+        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        Ok(line.trim().trim_end_matches(" kB").parse()?)
     }
 
     /// Resident memory now, once a second for three seconds.
@@ -80,13 +83,21 @@ impl<T> Watched<T> {
         (0..3)
             .map(|_| {
                 std::thread::sleep(SETTLE);
-                let text = fs::read_to_string(format!("/proc/{}/status", self.id))?;
-                let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-                let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
-                Ok(kib / 1024.0)
+                Ok(self.resident_kib()? / 1024.0)
             })
             .collect()
     }
+}
+
+/// CPU time of all threads of a process so far, user and system.
+pub(crate) fn cpu_of(process: u32) -> Result<Duration> {
+    let threads = fs::read_dir(format!("/proc/{process}/task"))?;
+    let nanoseconds = threads.map(|thread| {
+        let text = fs::read_to_string(thread?.path().join("schedstat"))?;
+        let first = text.split(' ').next().and_then(|number| number.parse::<u64>().ok());
+        first.context("schedstat of another shape")
+    });
+    Ok(Duration::from_nanos(nanoseconds.sum::<Result<u64>>()?))
 }
 
 /// The default of the CA.
