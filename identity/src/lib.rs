@@ -17,6 +17,7 @@ mod pem;
 mod policy;
 mod public_key;
 mod spiffe_id;
+mod summary;
 mod svid;
 mod template;
 #[cfg(test)]
@@ -40,6 +41,7 @@ pub use pem::PemError;
 pub use policy::{Approved, Ask, AskedNames, Denied, IssuingPolicy, PolicyError, approve};
 pub use public_key::{Fingerprint, KeyAlgorithm, PublicKey, PublicKeyError, SignatureAlgorithm};
 pub use spiffe_id::{SpiffeId, SpiffeIdError, TrustDomain};
+pub use summary::CertificateSummary;
 pub use svid::{AuthorityProof, BrokenRule, Expected, MAX_CHAIN, SvidError, X509Svid};
 pub use template::{LeafTemplate, TemplateError};
 pub use validity::{Validity, ValidityError};

@@ -23,7 +23,7 @@ use tonic::{
 use super::{
     anchors::{Anchors, AnchorsError},
     answer,
-    connect::Connector,
+    connect::{ConnectError, Connector},
     line::{Line, Pace},
     reachability::Event,
 };
@@ -74,6 +74,22 @@ impl IstioCa {
         Self::with_timing(endpoint, Timing::default())
     }
 
+    /// The same for somebody who waits: `deadline` instead of 5 s, for a connection and for a call.
+    ///
+    /// # Errors
+    /// [`EndpointError`].
+    pub fn with_deadline(endpoint: CaEndpoint, deadline: Duration) -> Result<Self, EndpointError> {
+        Self::with_timing(endpoint, Timing { connect: deadline, call: deadline, ..Timing::default() })
+    }
+
+    /// Waits for the first attempt to connect and says at once how it ended, where a call would wait for the next one.
+    ///
+    /// # Errors
+    /// [`CaError::Unavailable`].
+    pub async fn connected(&self) -> Result<(), CaError> {
+        self.line.attempted().await.map_err(|reason| self.disconnected(Some(reason)))
+    }
+
     fn with_timing(endpoint: CaEndpoint, timing: Timing) -> Result<Self, EndpointError> {
         let connector = Connector {
             server_name: ServerName::try_from(endpoint.server_name)?,
@@ -111,11 +127,13 @@ impl IstioCa {
     }
 
     async fn sender(&self, deadline: Instant) -> Result<Sender, CaError> {
-        self.line.sender(deadline).await.map_err(|reason| {
-            CaError::Unavailable(Outage::Disconnected {
-                address: self.address.clone(),
-                source: reason.map(|reason| reason as Arc<dyn Error + Send + Sync>),
-            })
+        self.line.sender(deadline).await.map_err(|reason| self.disconnected(reason))
+    }
+
+    fn disconnected(&self, reason: Option<Arc<ConnectError>>) -> CaError {
+        CaError::Unavailable(Outage::Disconnected {
+            address: self.address.clone(),
+            source: reason.map(|reason| reason as Arc<dyn Error + Send + Sync>),
         })
     }
 

@@ -73,6 +73,16 @@ impl Line {
         }
     }
 
+    /// Waits until an attempt to connect has ended, or a connection stands.
+    pub(crate) async fn attempted(&self) -> Result<(), Arc<ConnectError>> {
+        let mut state = self.state.clone();
+        let ended = state.wait_for(|state| !matches!(state, State::Down(None))).await;
+        match ended.as_deref() {
+            Ok(State::Down(Some(reason))) => Err(Arc::clone(reason)),
+            _ => Ok(()),
+        }
+    }
+
     pub(crate) fn reachability(&self) -> watch::Receiver<Reachability> {
         self.reachability.subscribe()
     }

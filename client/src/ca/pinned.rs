@@ -1,6 +1,9 @@
 //! Whom the client takes for the CA: anchors, DNS name and, when it is known, the SPIFFE ID.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use rustls::{
     CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme,
@@ -11,7 +14,7 @@ use rustls::{
     crypto::CryptoProvider,
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
-use signet_identity::SpiffeId;
+use signet_identity::{CertificateSummary, SpiffeId};
 use webpki::EndEntityCert;
 
 use super::anchors::Anchors;
@@ -25,6 +28,8 @@ use super::anchors::Anchors;
 pub(crate) struct PinnedServer {
     webpki: Arc<WebPkiServerVerifier>,
     spiffe_id: Option<SpiffeId>,
+    /// The certificate that was not accepted.
+    refused: OnceLock<CertificateSummary>,
 }
 
 impl PinnedServer {
@@ -34,7 +39,13 @@ impl PinnedServer {
         provider: Arc<CryptoProvider>,
     ) -> Result<Self, VerifierBuilderError> {
         let webpki = WebPkiServerVerifier::builder_with_provider(anchors.roots(), provider).build()?;
-        Ok(Self { webpki, spiffe_id })
+        Ok(Self { webpki, spiffe_id, refused: OnceLock::new() })
+    }
+
+    /// What the server presented, if that is why there is no connection: whose certificate it was tells an operator
+    /// which CA was reached, or which anchors are the wrong ones.
+    pub(crate) fn refused(&self) -> Option<CertificateSummary> {
+        self.refused.get().cloned()
     }
 
     fn check_identity(&self, certificate: &CertificateDer<'_>) -> Result<(), Error> {
@@ -61,9 +72,15 @@ impl ServerCertVerifier for PinnedServer {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let verified =
-            self.webpki.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)?;
-        self.check_identity(end_entity)?;
-        Ok(verified)
+            self.webpki.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        let verified = verified.and_then(|verified| self.check_identity(end_entity).map(|()| verified));
+        if verified.is_err()
+            && let Ok(certificate) = CertificateSummary::of(end_entity)
+        {
+            // One verifier serves one connection, so there is none before it.
+            let _first = self.refused.set(certificate);
+        }
+        verified
     }
 
     fn verify_tls12_signature(

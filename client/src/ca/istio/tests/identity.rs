@@ -21,6 +21,7 @@ async fn a_server_that_is_not_the_ca_gets_no_token() {
         let error = ask(&client).await.unwrap_err();
         assert!(matches!(error, CaError::Unavailable(Outage::Disconnected { .. })), "{name}: {error:?}");
         assert!(told(&error).contains(reason), "{name}: {}", told(&error));
+        assert!(told(&error).contains("the server presented"), "{name}: {}", told(&error));
         assert_eq!(server.seen(|seen| seen.calls.len()), 0, "{name}");
     }
 }

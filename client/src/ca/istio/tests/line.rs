@@ -107,3 +107,16 @@ async fn the_cas_return_is_seen_though_nobody_calls() {
     let _server = TestServer::start_at(address, serving, Reply::Silence).await;
     becomes(&client, Reachability::Reachable).await;
 }
+
+#[tokio::test]
+async fn somebody_who_waits_is_told_at_once_how_the_first_attempt_ended() {
+    let fixture = Fixture::new();
+    let server = fixture.server().await;
+    fixture.client(&server).connected().await.unwrap();
+
+    let nobody = CaEndpoint { address: "127.0.0.1:1".to_owned(), ..fixture.endpoint(&server) };
+    let began = Instant::now();
+    let error = IstioCa::with_timing(nobody, quick()).unwrap().connected().await.unwrap_err();
+    assert!(told(&error).contains("no connection to 127.0.0.1:1: no TCP connection"), "{}", told(&error));
+    assert!(began.elapsed() < quick().call, "it waited for another attempt");
+}
