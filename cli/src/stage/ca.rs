@@ -28,6 +28,7 @@ pub struct CaSettings {
     leaf_lifetime: Duration,
     issuer: String,
     jwks: PathBuf,
+    fsync: bool,
 }
 
 impl CaSettings {
@@ -38,7 +39,13 @@ impl CaSettings {
 
     /// The same for an issuer that the stage knows nothing of but its name and the file with its keys.
     pub fn trusting(leaf_lifetime: Duration, issuer: &str, jwks: &Path) -> Self {
-        Self { leaf_lifetime, issuer: issuer.to_owned(), jwks: jwks.to_owned() }
+        Self { leaf_lifetime, issuer: issuer.to_owned(), jwks: jwks.to_owned(), fsync: false }
+    }
+
+    /// The same with an audit log whose records count when the disk has them.
+    #[must_use]
+    pub fn with_fsync(self) -> Self {
+        Self { fsync: true, ..self }
     }
 }
 
@@ -53,6 +60,7 @@ impl Ca {
             "identity": {"trust_domain": trust_domain()?.as_str(), "dns_names": [SERVER_NAME]},
             "state": {"directory": state},
             "issuing": {"default_lifetime": lifetime, "max_lifetime": lifetime},
+            "audit": {"fsync": settings.fsync},
             "issuer": [{"url": settings.issuer, "jwks_file": settings.jwks, "leeway": "0s"}],
             "telemetry": {"log_format": "text"},
         });

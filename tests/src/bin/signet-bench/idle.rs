@@ -9,11 +9,9 @@ use crate::{
 };
 
 pub(crate) async fn measure(bench: &Bench) -> Result<Vec<Figure>> {
-    let mut running = Running::start(bench).await?;
-    let figures = vec![
+    let running = Running::start(bench).await?;
+    Ok(vec![
         Figure::of("ca.idle_rss_mb", "MB", running.ca.resident_mb()?).against(Target::Below(20.0)),
         Figure::of("agent.idle_rss_mb", "MB", running.agent.resident_mb()?).against(Target::Below(15.0)),
-    ];
-    running.stop().await?;
-    Ok(figures)
+    ])
 }

@@ -17,15 +17,21 @@
 
 mod idle;
 mod issue;
+mod latency;
 mod limit;
 mod node;
+mod overload;
 mod parts;
+mod plot;
 mod processes;
 mod push;
 mod renewal;
 mod report;
 mod rsa_issuer;
 mod sds;
+mod start;
+mod storm;
+mod two_cores;
 mod usage;
 
 use anyhow::Context;
@@ -39,9 +45,7 @@ fn main() -> anyhow::Result<()> {
     let figures = runtime.block_on(Bench::new()?.measure(&parts))?;
     println!("\n{}", report::table(&figures));
     if parts.len() == PARTS.len() {
-        let path = target.join("bench/latest.json");
-        report::write(&path, &figures)?;
-        println!("\nwritten to {}", path.display());
+        report::write(&target.join("bench"), &figures)?;
     }
     Ok(())
 }

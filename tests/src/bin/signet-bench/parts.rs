@@ -1,23 +1,37 @@
 //! The parts of the bench, each of which returns figures and stands on a stage of its own.
 
-use anyhow::{Result, bail};
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+    time::UNIX_EPOCH,
+};
+
+use anyhow::{Context, Result, bail};
 use futures_util::future::LocalBoxFuture;
 use signet::stage::Programs;
+use signet_client::Token;
+use signet_identity::{Clock, SpiffeId};
+use signet_runtime::SystemClock;
 use tokio::time::Instant;
 
 use crate::{
-    idle, issue,
+    idle, issue, latency, overload,
     processes::{Core, pin},
     push, renewal,
     report::Figure,
-    rsa_issuer::RsaIssuer,
-    sds,
+    rsa_issuer::{RsaIssuer, WORKLOAD},
+    sds, start, storm, two_cores,
 };
 
 /// All of them, in the order in which they run.
 pub(crate) const PARTS: &[Part] = &[
     Part { name: "idle", measure: |bench| Box::pin(idle::measure(bench)) },
+    Part { name: "start", measure: |bench| Box::pin(start::measure(bench)) },
     Part { name: "issue", measure: |bench| Box::pin(issue::measure(bench)) },
+    Part { name: "two-cores", measure: |bench| Box::pin(two_cores::measure(bench)) },
+    Part { name: "latency", measure: |bench| Box::pin(latency::measure(bench)) },
+    Part { name: "overload", measure: |bench| Box::pin(overload::measure(bench)) },
+    Part { name: "storm", measure: |bench| Box::pin(storm::measure(bench)) },
     Part { name: "sds", measure: |bench| Box::pin(sds::measure(bench)) },
     Part { name: "push", measure: |bench| Box::pin(push::measure(bench)) },
     Part { name: "renewal", measure: |bench| Box::pin(renewal::measure(bench)) },
@@ -36,11 +50,13 @@ pub(crate) struct Bench {
     pub(crate) issuer: RsaIssuer,
     /// Built for release.
     pub(crate) programs: Programs,
+    minted: AtomicUsize,
 }
 
 impl Bench {
     pub(crate) fn new() -> Result<Self> {
-        Ok(Self { issuer: RsaIssuer::new(), programs: Programs::beside_this_one("no Envoy is started")? })
+        let programs = Programs::beside_this_one("no Envoy is started")?;
+        Ok(Self { issuer: RsaIssuer::new(), programs, minted: AtomicUsize::new(0) })
     }
 
     pub(crate) async fn measure(&self, parts: &[Part]) -> Result<Vec<Figure>> {
@@ -48,10 +64,33 @@ impl Bench {
         for part in parts {
             pin(Core::Load)?;
             let began = Instant::now();
-            figures.extend((part.measure)(self).await?);
+            let measured = (part.measure)(self).await;
+            figures.extend(measured.with_context(|| format!("the part `{}`", part.name))?);
             println!("{}: {:.0} s", part.name, began.elapsed().as_secs_f64());
         }
         Ok(figures)
+    }
+
+    /// So many tokens that no other call returns, valid for an hour, of the one workload. They are minted by both cores:
+    /// an RSA signature takes its time.
+    pub(crate) fn tokens(&self, count: usize) -> Result<Vec<Token>> {
+        let first = self.minted.fetch_add(count, Ordering::Relaxed);
+        let now = SystemClock.now().duration_since(UNIX_EPOCH)?.as_secs();
+        let mint = |numbers: std::ops::Range<usize>| -> Result<Vec<Token>> {
+            pin(Core::Both)?;
+            numbers.map(|number| Ok(Token::new(&self.issuer.token(number, now))?)).collect()
+        };
+        let middle = first + count / 2;
+        thread::scope(|scope| {
+            let halves = [first..middle, middle..first + count].map(|half| scope.spawn(|| mint(half)));
+            let halves = halves.map(|half| half.join().expect("minting does not panic"));
+            Ok(halves.into_iter().collect::<Result<Vec<_>>>()?.concat())
+        })
+    }
+
+    /// Whom the tokens speak for.
+    pub(crate) fn workload(&self) -> Result<SpiffeId> {
+        Ok(WORKLOAD.parse()?)
     }
 }
 

@@ -1,32 +1,89 @@
 //! The real processes, built for release, and what they have used.
 
-use std::{fs, time::Duration};
+use std::{fs, ops::Deref, time::Duration};
 
 use anyhow::{Context, Result};
-use rustix::thread::{CpuSet, sched_setaffinity};
-use signet::stage::{Ca, CaSettings, Daemon, NodeAgent, Stage};
+use rustix::{
+    thread::{CpuSet, sched_setaffinity},
+    time::{ClockId, clock_gettime},
+};
+use signet::stage::{Ca, CaSettings, Daemon, NodeAgent, NodeAgentSettings, Stage};
+use signet_client::CaEndpoint;
 
 use crate::{parts::Bench, rsa_issuer::ISSUER};
 
 /// Who runs where.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Core {
-    Servers = 0,
-    Load = 1,
+    Servers,
+    Load,
+    Both,
 }
 
 /// Moves this thread, and the threads and processes that it starts from now on, to a core.
 pub(crate) fn pin(core: Core) -> Result<()> {
     let mut cores = CpuSet::new();
-    cores.set(core as usize);
+    match core {
+        Core::Servers => cores.set(0),
+        Core::Load => cores.set(1),
+        Core::Both => (0..2).for_each(|core| cores.set(core)),
+    }
     sched_setaffinity(None, &cores).context("cannot choose a core: the bench needs two")
+}
+
+/// What the CA's audit log waits for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Audit {
+    /// The operating system.
+    Written,
+    /// The disk.
+    OnDisk,
+}
+
+/// A CA that is ready, on a stage of its own.
+pub(crate) struct ServingCa {
+    pub(crate) ca: Watched<Ca>,
+    pub(crate) stage: Stage,
+}
+
+impl ServingCa {
+    /// It serves with as many threads as it has cores. This thread is on the load generator's core afterwards.
+    pub(crate) async fn start(bench: &Bench, core: Core, audit: Audit) -> Result<Self> {
+        let stage = Stage::set()?;
+        let settings = match audit {
+            Audit::Written => settings(bench, &stage)?,
+            Audit::OnDisk => settings(bench, &stage)?.with_fsync(),
+        };
+        pin(core)?;
+        let mut ca = Ca::start(&stage, &bench.programs, &settings)?;
+        pin(Core::Load)?;
+        ca.daemon().ready(READY).await?;
+        Ok(Self { stage, ca: Watched::of(ca, Ca::daemon) })
+    }
+
+    pub(crate) fn endpoint(&self) -> Result<CaEndpoint> {
+        self.ca.process.endpoint()
+    }
+}
+
+impl Deref for ServingCa {
+    type Target = Watched<Ca>;
+
+    fn deref(&self) -> &Watched<Ca> {
+        &self.ca
+    }
+}
+
+/// What a CA of the bench is started with.
+pub(crate) fn settings(bench: &Bench, stage: &Stage) -> Result<CaSettings> {
+    let jwks = stage.write("jwks.json", &bench.issuer.jwks().to_string())?;
+    Ok(CaSettings::trusting(LEAF_LIFETIME, ISSUER, &jwks))
 }
 
 /// A CA and an agent before it, idle.
 pub(crate) struct Running {
-    _stage: Stage,
-    pub(crate) ca: Watched<Ca>,
     pub(crate) agent: Watched<NodeAgent>,
+    pub(crate) ca: ServingCa,
 }
 
 /// A process and its number in `/proc`.
@@ -38,24 +95,14 @@ pub(crate) struct Watched<T> {
 impl Running {
     /// Started and ready, on the servers' core.
     pub(crate) async fn start(bench: &Bench) -> Result<Self> {
-        let stage = Stage::set()?;
-        let jwks = stage.write("jwks.json", &bench.issuer.jwks().to_string())?;
-        let settings = CaSettings::trusting(LEAF_LIFETIME, ISSUER, &jwks);
+        let ca = ServingCa::start(bench, Core::Servers, Audit::Written).await?;
         pin(Core::Servers)?;
-        let mut ca = Ca::start(&stage, &bench.programs, &settings)?;
-        ca.daemon().ready(READY).await?;
-        let mut agent = NodeAgent::start(&stage, &bench.programs, &ca.endpoint()?, &Default::default())?;
-        agent.daemon().ready(READY).await?;
+        let mut agent =
+            NodeAgent::start(&ca.stage, &bench.programs, &ca.endpoint()?, &NodeAgentSettings::default())?;
         pin(Core::Load)?;
+        agent.daemon().ready(READY).await?;
         tokio::time::sleep(SETTLE).await;
-        let (ca, agent) = (Watched::of(ca, Ca::daemon), Watched::of(agent, NodeAgent::daemon));
-        Ok(Self { _stage: stage, ca, agent })
-    }
-
-    pub(crate) async fn stop(&mut self) -> Result<()> {
-        self.agent.process.daemon().stop(READY).await?;
-        self.ca.process.daemon().stop(READY).await?;
-        Ok(())
+        Ok(Self { ca, agent: Watched::of(agent, NodeAgent::daemon) })
     }
 }
 
@@ -98,6 +145,12 @@ pub(crate) fn cpu_of(process: u32) -> Result<Duration> {
         first.context("schedstat of another shape")
     });
     Ok(Duration::from_nanos(nanoseconds.sum::<Result<u64>>()?))
+}
+
+/// CPU time of this process so far.
+pub(crate) fn own_cpu() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 /// The default of the CA.

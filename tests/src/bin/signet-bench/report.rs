@@ -1,8 +1,11 @@
 //! What the bench says: a table for people, `latest.json` for machines.
 
-use std::{fs, io, iter, path::Path};
+use std::{fs, iter, path::Path};
 
+use anyhow::Result;
 use serde_json::{Value, json};
+
+use crate::plot;
 
 /// One figure with the noise it was measured under.
 #[derive(Debug)]
@@ -64,10 +67,17 @@ pub(crate) fn table(figures: &[Figure]) -> String {
     iter::once(head).chain(lines).collect::<Vec<_>>().join("\n")
 }
 
-/// Writes `latest.json`: a list of `{name, value, unit, spread}`.
-pub(crate) fn write(path: &Path, figures: &[Figure]) -> io::Result<()> {
-    fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
-    fs::write(path, serde_json::to_vec_pretty(&list(figures))?)
+/// Writes `latest.json`, a list of `{name, value, unit, spread}`, and `latest.svg`, the picture.
+pub(crate) fn write(directory: &Path, figures: &[Figure]) -> Result<()> {
+    fs::create_dir_all(directory)?;
+    let (json, svg) = (directory.join("latest.json"), directory.join("latest.svg"));
+    fs::write(&json, serde_json::to_vec_pretty(&list(figures))?)?;
+    println!("\nwritten to {}", json.display());
+    if let Some(picture) = plot::svg(figures)? {
+        fs::write(&svg, picture)?;
+        println!("       and {}", svg.display());
+    }
+    Ok(())
 }
 
 fn list(figures: &[Figure]) -> Value {
@@ -111,9 +121,9 @@ mod tests {
     #[test]
     fn latest_json_is_a_list_of_name_value_unit_and_spread() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("bench/latest.json");
+        let path = folder.path().join("bench");
         write(&path, &[Figure::of("a.b", "ms", vec![1.5]).against(Target::Below(2.0))]).unwrap();
-        let written: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        let written: Value = serde_json::from_slice(&fs::read(path.join("latest.json")).unwrap()).unwrap();
         assert_eq!(written, json!([{"name": "a.b", "value": 1.5, "unit": "ms", "spread": 0.0}]));
     }
 }

@@ -16,6 +16,8 @@ pub(crate) struct RsaIssuer {
 
 pub(crate) const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
 pub(crate) const SUBJECT: &str = "system:serviceaccount:bench:workload";
+/// The SPIFFE ID of that subject.
+pub(crate) const WORKLOAD: &str = "spiffe://cluster.local/ns/bench/sa/workload";
 
 impl RsaIssuer {
     pub(crate) fn new() -> Self {

@@ -22,10 +22,8 @@ const RUNS: usize = 5;
 const REQUESTS: usize = 200;
 
 pub(crate) async fn measure(bench: &Bench) -> Result<Vec<Figure>> {
-    let mut running = Running::start(bench).await?;
-    let figures = cold_requests(&running, &bench.issuer).await?;
-    running.stop().await?;
-    Ok(figures)
+    let running = Running::start(bench).await?;
+    cold_requests(&running, &bench.issuer).await
 }
 
 async fn cold_requests(running: &Running, issuer: &RsaIssuer) -> Result<Vec<Figure>> {

@@ -6,13 +6,12 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use rustix::time::{ClockId, clock_gettime};
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep},
 };
 
-use crate::processes::cpu_of;
+use crate::processes::{cpu_of, own_cpu};
 
 /// Looks at both processes fifty times a second, for as long as it is held.
 pub(crate) struct Usage {
@@ -60,9 +59,7 @@ impl Usage {
 
 impl Reading {
     fn now(process: u32) -> Result<Self> {
-        let load = clock_gettime(ClockId::ProcessCPUTime);
-        let load = Duration::new(load.tv_sec as u64, load.tv_nsec as u32);
-        Ok(Self { at: Instant::now(), times: Times { server: cpu_of(process)?, load } })
+        Ok(Self { at: Instant::now(), times: Times { server: cpu_of(process)?, load: own_cpu() } })
     }
 }
 
