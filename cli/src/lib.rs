@@ -4,6 +4,7 @@
 //! link them. Every verb answers as text or as JSON (`output`) and ends with an exit code that scripts can rely on
 //! (`outcome`).
 
+mod bench;
 mod demo;
 mod flags;
 pub mod load;
@@ -19,6 +20,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+use bench::BenchCommand;
 use demo::Demo;
 use manual::{Completions, Man};
 use outcome::Outcome;
@@ -51,6 +53,9 @@ enum Command {
     /// Make and read the tokens by which workloads prove who they are
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Put a CA or an agent under load
+    #[command(subcommand)]
+    Bench(BenchCommand),
     /// Print the completions of a shell
     #[command(after_help = manual::COMPLETIONS_EXAMPLES)]
     Completions(Completions),
@@ -77,6 +82,7 @@ impl Command {
         match self {
             Self::Demo(demo) => demo.run(console),
             Self::Token(command) => command.run(console),
+            Self::Bench(command) => command.run(console),
             Self::Completions(completions) => completions.run(console),
             Self::Man(man) => man.run(console),
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use hdrhistogram::{CreationError, Histogram};
 use signet_client::{CaError, Issued, Outage, Refusal};
+use tonic::Code;
 
 /// Requests that are done, by how they ended. A request that failed counts once, in the first row that it fits.
 #[derive(Debug, Clone)]
@@ -134,10 +135,14 @@ fn is_out_of_time(refusal: &Refusal) -> bool {
     status(refusal) == "DEADLINE_EXCEEDED"
 }
 
-/// The name of the status as gRPC writes it.
 fn status(refusal: &Refusal) -> String {
+    status_name(refusal.code)
+}
+
+/// The name of a status as gRPC writes it.
+pub(crate) fn status_name(code: Code) -> String {
     let mut name = String::new();
-    for letter in format!("{:?}", refusal.code).chars() {
+    for letter in format!("{code:?}").chars() {
         if letter.is_uppercase() && !name.is_empty() {
             name.push('_');
         }

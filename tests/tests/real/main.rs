@@ -4,6 +4,7 @@
 
 #![cfg(test)]
 
+mod bench_sds;
 mod ca_crash;
 mod demo;
 mod documentation;

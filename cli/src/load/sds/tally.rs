@@ -16,6 +16,7 @@ pub struct Tally {
     groups: Vec<Group>,
     waiting: usize,
     waited: Latencies,
+    spans: Latencies,
     pushes: u64,
     rollouts: VecDeque<Rollout>,
     ends: BTreeMap<i32, Ends>,
@@ -92,6 +93,7 @@ impl Tally {
             waiting: groups.iter().map(|group| group.streams).sum(),
             groups,
             waited: Latencies::new()?,
+            spans: Latencies::new()?,
             pushes: 0,
             rollouts: VecDeque::new(),
             ends: BTreeMap::new(),
@@ -106,6 +108,16 @@ impl Tally {
     /// How long each stream that has had secrets waited for its first, from its request on.
     pub fn waited(&self) -> &Latencies {
         &self.waited
+    }
+
+    /// From the first stream of a group to the last, of each push that has reached all of its open streams.
+    pub fn spans(&self) -> &Latencies {
+        &self.spans
+    }
+
+    /// Streams that have not ended.
+    pub fn open(&self) -> usize {
+        self.groups.iter().map(|group| group.streams).sum()
     }
 
     /// Responses that were nobody's first.
@@ -150,6 +162,9 @@ impl Tally {
             group.complete()
         });
         let news = if complete.is_some() || self.waiting == 0 { News::Some } else { News::None };
+        if let Some(Rollout { first, last, .. }) = &complete {
+            self.spans.record(*last - *first);
+        }
         self.rollouts.extend(complete);
         if self.rollouts.len() > MOST_UNTOLD {
             self.rollouts.pop_front();

@@ -142,3 +142,12 @@ fn streams_are_dealt_one_by_one() {
         assert_eq!(shares, dealt, "{all} among {among}");
     }
 }
+
+#[test]
+fn the_span_of_a_push_is_from_the_first_stream_to_the_last() {
+    let mut load = Load::holding(2, "old");
+    load.is_pushed(0, "new", 5);
+    load.is_pushed(0, "new", 8);
+    let spans = load.tally.spans();
+    assert_eq!((spans.count(), spans.quantile(1.0).as_secs_f64().round()), (1, 3.0));
+}
