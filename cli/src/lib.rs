@@ -11,6 +11,7 @@ pub mod load;
 mod manual;
 mod outcome;
 mod output;
+mod request;
 pub mod stage;
 mod task;
 mod token;
@@ -25,6 +26,7 @@ use demo::Demo;
 use manual::{Completions, Man};
 use outcome::Outcome;
 use output::{Console, Format};
+use request::Request;
 use token::TokenCommand;
 
 /// Identities for workloads: short-lived, provable, and kept fresh.
@@ -50,6 +52,9 @@ enum Command {
     /// See Signet work with real Envoys on this machine, in under 3 minutes
     #[command(after_help = demo::EXAMPLES)]
     Demo(Demo),
+    /// Ask a CA for one certificate, and judge the answer
+    #[command(after_help = request::EXAMPLES)]
+    Request(Request),
     /// Make and read the tokens by which workloads prove who they are
     #[command(subcommand)]
     Token(TokenCommand),
@@ -81,6 +86,7 @@ impl Command {
     fn run(self, console: &mut Console<'_>) -> Result<Outcome> {
         match self {
             Self::Demo(demo) => demo.run(console),
+            Self::Request(request) => request.run(console),
             Self::Token(command) => command.run(console),
             Self::Bench(command) => command.run(console),
             Self::Completions(completions) => completions.run(console),

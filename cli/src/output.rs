@@ -4,9 +4,11 @@
 //! An answer is one value with two faces: `Display` for people, `Serialize` for scripts. The JSON is a promise, and
 //! `docs/command-line.md` documents it. Text may be coloured freely: colours are stripped where no terminal reads.
 
+mod check;
 mod progress;
 mod report;
 mod style;
+mod units;
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
@@ -17,10 +19,12 @@ use anstream::StripStream;
 use clap::ValueEnum;
 use serde::Serialize;
 
+pub(crate) use check::Check;
 pub(crate) use progress::Progress;
 use progress::Watched;
 pub(crate) use report::{Proof, Report};
 pub(crate) use style::{BAD, BOLD, DIM, GOOD, styled};
+pub(crate) use units::{json_moment, json_seconds, json_seconds_if_known, moment, span, wrapped};
 
 /// The form of an answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]

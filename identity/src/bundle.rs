@@ -69,7 +69,7 @@ impl TrustBundle {
 
     /// One PEM block an authority.
     pub fn to_pem(&self) -> String {
-        self.authorities.iter().map(|authority| pem::encode("CERTIFICATE", authority)).collect()
+        self.authorities.iter().map(|authority| pem::certificate_pem(authority)).collect()
     }
 
     /// The CA certificates, in the order given.

@@ -97,7 +97,7 @@ impl CaCertificate {
 
     /// One PEM block.
     pub fn to_pem(&self) -> String {
-        pem::encode("CERTIFICATE", &self.der)
+        pem::certificate_pem(&self.der)
     }
 
     /// The Name that its leaves have as issuer, verbatim.

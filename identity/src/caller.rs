@@ -82,7 +82,7 @@ pub enum NotAServiceAccount {
     Name(#[source] SpiffeIdError),
 }
 
-fn parts(subject: &str) -> Option<(&str, &str)> {
+pub(crate) fn parts(subject: &str) -> Option<(&str, &str)> {
     let (namespace, service_account) = subject.strip_prefix("system:serviceaccount:")?.split_once(':')?;
     (!service_account.contains(':')).then_some((namespace, service_account))
 }

@@ -20,6 +20,9 @@ pub use jwks::{Jwks, JwksError, MAX_JWKS_BYTES, MAX_JWKS_KEYS};
 use claims::Claims;
 use jws::Jws;
 
+use crate::caller::parts;
+use crate::{SpiffeId, TrustDomain};
+
 /// What a token must say to be accepted.
 #[derive(Debug, Clone)]
 pub struct TokenRules {
@@ -117,6 +120,15 @@ pub struct Unverified {
     pub expires_at: Option<SystemTime>,
     /// `kid` of the header.
     pub key_id: Option<String>,
+}
+
+impl Unverified {
+    /// The identity of the service account that it claims to be for; `None` if it names none. Harmless: whoever issues
+    /// for it decides whether the token may have it, and nothing is to be looked up by it.
+    pub fn workload(&self, trust_domain: &TrustDomain) -> Option<SpiffeId> {
+        let (namespace, service_account) = parts(self.subject.as_deref()?)?;
+        SpiffeId::workload(trust_domain, namespace, service_account).ok()
+    }
 }
 
 /// Reads a token without verifying anything.

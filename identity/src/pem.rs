@@ -24,6 +24,11 @@ pub(crate) fn only_block(text: &str, labels: &[&'static str]) -> Result<Vec<u8>,
     STANDARD.decode(base64).map_err(|_| PemError::NotBase64)
 }
 
+/// A certificate as one `CERTIFICATE` block.
+pub fn certificate_pem(der: &[u8]) -> String {
+    encode("CERTIFICATE", der)
+}
+
 /// One block with lines of 64 characters, ending in '\n'. Allocates once, so that a secret is not left
 /// behind in a smaller buffer.
 pub(crate) fn encode(label: &str, der: &[u8]) -> String {

@@ -15,6 +15,16 @@ mod rules;
 pub use proof::AuthorityProof;
 pub use rules::BrokenRule;
 
+/// The path alone, as peers follow it: the leaf, then its intermediates, up to an authority of `bundle`, all of them
+/// valid `now`. Whose certificate it is, and whether it is an SVID, [`X509Svid::verify`] looks at.
+pub fn verify_path(
+    chain: &[CertificateDer<'static>],
+    bundle: &TrustBundle,
+    now: SystemTime,
+) -> Result<(), SvidError> {
+    path::verify(chain, bundle, now).map(drop)
+}
+
 /// A verified X.509-SVID with its chain. Whoever signed it, holding one means that the peers of `bundle`
 /// accept it, for the identity and the key that were asked for.
 #[derive(Debug, Clone)]
@@ -90,7 +100,7 @@ impl X509Svid {
 
     /// One PEM block a certificate, the leaf first.
     pub fn to_pem_elements(&self) -> Vec<String> {
-        self.chain.iter().map(|certificate| pem::encode("CERTIFICATE", certificate)).collect()
+        self.chain.iter().map(|certificate| pem::certificate_pem(certificate)).collect()
     }
 }
 

@@ -6,6 +6,7 @@
 #![allow(clippy::panic, reason = "a test that fails panics")]
 
 pub mod audit;
+pub mod command;
 pub mod issuing;
 pub mod openssl;
 pub mod pushed;

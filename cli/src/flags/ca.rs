@@ -42,6 +42,11 @@ enum Kind {
 }
 
 impl CaFlags {
+    /// Of the certificates that are asked for.
+    pub(crate) fn trust_domain(&self) -> &TrustDomain {
+        &self.trust_domain
+    }
+
     /// The CA that they describe.
     ///
     /// # Errors

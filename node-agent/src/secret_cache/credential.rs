@@ -55,14 +55,8 @@ impl Credential {
     }
 }
 
-/// Whose SVID is to be asked for, as the token says. Harmless: the CA decides whether the token may have it,
-/// and nothing is looked up by it.
+/// Whose SVID is to be asked for, as the token says.
 pub(crate) fn claimed_identity(token: &Token, trust_domain: &TrustDomain) -> Result<SpiffeId, Trouble> {
     let claims = token.claims().map_err(|why| Trouble::NoJwt(why.clone()))?;
-    let subject = claims.subject.as_deref().ok_or(Trouble::TokenNamesNobody)?;
-    let (namespace, account) = subject
-        .strip_prefix("system:serviceaccount:")
-        .and_then(|account| account.split_once(':'))
-        .ok_or(Trouble::TokenNamesNobody)?;
-    SpiffeId::workload(trust_domain, namespace, account).map_err(|_| Trouble::TokenNamesNobody)
+    claims.workload(trust_domain).ok_or(Trouble::TokenNamesNobody)
 }

@@ -11,6 +11,7 @@ mod documentation;
 mod handshake;
 mod old_token;
 mod outage;
+mod request;
 mod rotation;
 mod served;
 mod token_file;
