@@ -4,7 +4,7 @@
 //! accepts it only when it was started with `--development`.
 
 mod inspection;
-mod key_directory;
+pub(crate) mod key_directory;
 
 use std::fs;
 use std::io::{self, Read};

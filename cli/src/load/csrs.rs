@@ -14,8 +14,10 @@ use signet_identity::{CertificateRequest, PrivateKey, SpiffeId};
 pub enum CsrKeys {
     /// ECDSA P-256
     #[default]
+    #[value(name = "ecdsa-p256")]
     EcdsaP256,
     /// RSA of 2048 bits
+    #[value(name = "rsa-2048")]
     Rsa2048,
 }
 

@@ -20,7 +20,7 @@ pub(super) fn make_if_absent(directory: &Path) -> Result<bool> {
 }
 
 /// The key in `directory`. One that others can read is refused.
-pub(super) fn open(directory: &Path) -> Result<PrivateKey> {
+pub(crate) fn open(directory: &Path) -> Result<PrivateKey> {
     let path = directory.join(KEY);
     ensure!(
         path.exists(),

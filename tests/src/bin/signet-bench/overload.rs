@@ -27,7 +27,7 @@ pub(crate) async fn measure(bench: &Bench) -> Result<Vec<Figure>> {
     let (mut refusals, mut with_retry_delay, mut timed_out, mut otherwise_failed) = (0, 0, 0, 0);
     for run in 1..=RUNS {
         println!("asking for twice the capacity, run {run} of {RUNS} ...");
-        let capacity = capacity(&load).await?;
+        let capacity = capacity(&load, Duration::from_secs(1)).await?;
         let tally = load.open(2.0 * capacity, LASTS, &Ledger::open()?).await?;
         goodput.push(tally.rate() / capacity);
         offered.push(tally.lateness.count() as f64 / tally.lasted.as_secs_f64() / capacity);

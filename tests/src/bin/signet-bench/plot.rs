@@ -162,8 +162,7 @@ fn throughput(area: &DrawingArea<SVGBackend<'_>, Shift>, bars: &[Bar]) -> Result
     for (index, bar) in bars.iter().enumerate() {
         chart.draw_series([block(index, bar.limit, PALE.filled(), 5)])?;
         chart.draw_series([block(index, bar.measured, BLUE_INK.filled(), 9)])?;
-        let label = TextStyle::from(("sans-serif", 15).into_font().color(&WHITE))
-            .pos(Pos::new(HPos::Right, VPos::Center));
+        let label = ("sans-serif", 15).into_font().color(&WHITE).pos(Pos::new(HPos::Right, VPos::Center));
         let share = format!("{:.0} %  ", 100.0 * bar.measured / bar.limit);
         chart.draw_series([Text::new(share, (bar.measured, SegmentValue::CenterOf(index)), label)])?;
     }
