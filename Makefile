@@ -18,6 +18,6 @@ check: ## Check format, lints, documentation, dependencies and architecture
 test: ## Run every test, also those against real Envoys
 	@scripts/test
 
-bench: ## Measure issuance and SDS, and write target/bench/latest.json (PARTS="issue sds": those alone)
+bench: ## Measure it in about 5 minutes: a table, target/bench/latest.json and .svg (PARTS="issue storm": those alone)
 	@cargo build --quiet --release $(programs)
 	@cargo run --quiet --release -p signet-tests --bin signet-bench -- $(PARTS)

@@ -5,6 +5,8 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Result;
 use signet::load::CsrKeys;
 use signet_client::{CaClient, CaEndpoint, CaError, IstioCa, Outage, Token};
+use signet_node_agent::{Moment, RotationSchedule};
+use signet_runtime::SystemClock;
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep, timeout},
@@ -74,49 +76,22 @@ struct End {
     silences: u32,
 }
 
-/// The agent's own client, and the pauses of an agent whose proxies have nothing yet.
+/// The agent's own client, and its own schedule of retries for who has nothing yet.
 async fn agent(endpoint: CaEndpoint, token: Token, csr: Arc<str>) -> End {
     let mut end = End::default();
     let Ok(client) = IstioCa::new(endpoint) else { return end };
     let attempts = async {
+        let mut schedule = RotationSchedule::starting(Instant::now());
         while let Err(error) = client.issue(&token, &csr, None).await {
-            let failures = end.refusals + end.silences;
             match &error {
                 CaError::Unavailable(Outage::Answered(_)) | CaError::Overloaded(_) => end.refusals += 1,
                 _ => end.silences += 1,
             }
-            sleep(pause(failures, fastrand::f64(), error.retry_after())).await;
+            let now = Moment::now(&SystemClock);
+            schedule.failed(now, fastrand::f64(), error.retry_after().unwrap_or_default());
+            sleep(schedule.wait(now)).await;
         }
     };
     let came = timeout(PATIENCE, attempts).await.is_ok();
     End { has_certificate: came, ..end }
-}
-
-/// Full jitter, doubling from half a second to five, and what the CA asked for within that, as the agent's schedule has
-/// it for who has nothing.
-fn pause(failures: u32, jitter: f64, asked: Option<Duration>) -> Duration {
-    const LONGEST: Duration = Duration::from_secs(5);
-    let doubled = Duration::from_millis(500).saturating_mul(1 << failures.min(7)).min(LONGEST);
-    let asked = asked.unwrap_or_default().min(LONGEST);
-    doubled.mul_f64(jitter).max(asked).max(Duration::from_millis(100))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_agent_waits_as_long_as_it_was_asked_to_and_longer_after_each_failure() {
-        let second = Duration::from_secs(1);
-        for (failures, jitter, asked, pause_of) in [
-            (0, 0.0, None, Duration::from_millis(100)),
-            (0, 1.0, None, Duration::from_millis(500)),
-            (3, 1.0, None, 4 * second),
-            (40, 1.0, None, 5 * second),
-            (0, 1.0, Some(2 * second), 2 * second),
-            (0, 1.0, Some(60 * second), 5 * second),
-        ] {
-            assert_eq!(pause(failures, jitter, asked), pause_of, "{failures} {jitter} {asked:?}");
-        }
-    }
 }
