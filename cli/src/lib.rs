@@ -11,7 +11,9 @@ pub mod load;
 mod manual;
 mod outcome;
 mod output;
+mod refused;
 mod request;
+mod sds;
 pub mod stage;
 mod task;
 mod token;
@@ -27,6 +29,7 @@ use manual::{Completions, Man};
 use outcome::Outcome;
 use output::{Console, Format};
 use request::Request;
+use sds::SdsCommand;
 use token::TokenCommand;
 
 /// Identities for workloads: short-lived, provable, and kept fresh.
@@ -55,6 +58,9 @@ enum Command {
     /// Ask a CA for one certificate, and judge the answer
     #[command(after_help = request::EXAMPLES)]
     Request(Request),
+    /// Look at what an agent gives to proxies
+    #[command(subcommand)]
+    Sds(SdsCommand),
     /// Make and read the tokens by which workloads prove who they are
     #[command(subcommand)]
     Token(TokenCommand),
@@ -87,6 +93,7 @@ impl Command {
         match self {
             Self::Demo(demo) => demo.run(console),
             Self::Request(request) => request.run(console),
+            Self::Sds(command) => command.run(console),
             Self::Token(command) => command.run(console),
             Self::Bench(command) => command.run(console),
             Self::Completions(completions) => completions.run(console),

@@ -24,7 +24,10 @@ pub(crate) use progress::Progress;
 use progress::Watched;
 pub(crate) use report::{Proof, Report};
 pub(crate) use style::{BAD, BOLD, DIM, GOOD, styled};
-pub(crate) use units::{json_moment, json_seconds, json_seconds_if_known, moment, span, wrapped};
+pub(crate) use units::{
+    json_moment, json_precise_moment, json_seconds, json_seconds_if_known, moment, precise_moment, span,
+    wrapped,
+};
 
 /// The form of an answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]

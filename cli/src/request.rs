@@ -17,8 +17,9 @@ use tokio::time::Instant;
 use crate::flags::{CaFlags, TokenFlags};
 use crate::outcome::{Outcome, Usage};
 use crate::output::Console;
+use crate::refused::Refused;
 use crate::task;
-use answer::{Refused, Taken};
+use answer::{Taken, refused};
 use ask::{Ask, AskFlags};
 use checks::Answered;
 use files::FileFlags;
@@ -84,7 +85,7 @@ impl Request {
         let taken = Taken { connect, issue: began.elapsed() - connect };
         match issued {
             Ok(issued) => Ok(Ok(Answered { issued, anchors, taken, at: SystemClock.now() })),
-            Err(error) => Refused::of(error, token).map(Err).map_err(unavailable),
+            Err(error) => refused(error, token).map(Err).map_err(unavailable),
         }
     }
 

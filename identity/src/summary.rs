@@ -3,10 +3,11 @@
 use std::fmt;
 
 use der::Decode;
+use x509_cert::ext::pkix::BasicConstraints;
 use x509_cert::name::Name;
 
 use crate::hex::hex;
-use crate::x509::{AltName, Certificate, X509Error};
+use crate::x509::{AltName, Certificate, X509Error, oid};
 use crate::{PublicKey, PublicKeyError, Validity};
 
 /// What stands in a well-formed certificate. Nothing of it is proven: this is for showing whose certificate it is, and
@@ -20,6 +21,7 @@ pub struct CertificateSummary {
     other_names: Vec<String>,
     validity: Validity,
     spki: Vec<u8>,
+    is_ca: bool,
 }
 
 impl CertificateSummary {
@@ -42,6 +44,10 @@ impl CertificateSummary {
             other_names: names.iter().filter(|name| uri(name).is_none()).map(ToString::to_string).collect(),
             validity: certificate.validity,
             spki: certificate.spki.to_vec(),
+            is_ca: certificate
+                .extensions
+                .decode::<BasicConstraints>(oid::BASIC_CONSTRAINTS)?
+                .is_some_and(|constraints| constraints.ca),
         })
     }
 
@@ -73,6 +79,11 @@ impl CertificateSummary {
     /// Its key as a SubjectPublicKeyInfo in DER, verbatim.
     pub fn spki_der(&self) -> &[u8] {
         &self.spki
+    }
+
+    /// Whether basicConstraints say that it is a CA's.
+    pub fn is_ca(&self) -> bool {
+        self.is_ca
     }
 
     /// Its key, if it is of a kind that we verify.
@@ -129,6 +140,7 @@ mod tests {
         assert_eq!(leaf.issuer(), root.subject());
         assert_eq!(leaf.public_key().as_ref(), Ok(key.public_key()));
         assert!(leaf.validity().contains(now()));
+        assert!(root.is_ca() && !leaf.is_ca());
         let shown = leaf.to_string();
         assert!(shown.starts_with("URI:spiffe://td.test/ns/a/sa/b, ") && shown.contains("CN="), "{shown}");
     }

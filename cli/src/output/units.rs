@@ -29,10 +29,20 @@ pub(crate) fn span(duration: Duration) -> String {
     }
 }
 
-/// `text` in lines of at most [`WIDTH`] characters, each further one indented as the first begins.
+/// `text` in lines of at most [`WIDTH`] characters, each further one indented as the first begins. What stands between
+/// backticks is somebody's to copy, and stays whole.
 pub(crate) fn wrapped(indent: usize, text: &str) -> String {
     let (mut lines, mut length) = (String::new(), indent);
-    for word in text.split_whitespace() {
+    let (mut ticks, mut word) = (0, String::new());
+    for part in text.split_whitespace() {
+        let space = if word.is_empty() { "" } else { " " };
+        word.push_str(space);
+        word.push_str(part);
+        ticks += part.matches('`').count();
+        if ticks % 2 == 1 {
+            continue;
+        }
+        let word = std::mem::take(&mut word);
         let needed = word.chars().count() + 1;
         if length > indent && length + needed > WIDTH {
             lines.push_str(&format!("\n{:indent$}", ""));
@@ -40,8 +50,12 @@ pub(crate) fn wrapped(indent: usize, text: &str) -> String {
         } else if length > indent {
             lines.push(' ');
         }
-        lines.push_str(word);
+        lines.push_str(&word);
         length += needed;
+    }
+    // Backticks that nothing closes.
+    if !word.is_empty() {
+        lines.push_str(&format!(" {word}"));
     }
     lines
 }
@@ -96,11 +110,12 @@ mod tests {
     }
 
     #[test]
-    fn long_text_is_wrapped_under_its_beginning() {
-        let text = ["word"; 30].join(" ");
+    fn long_text_is_wrapped_under_its_beginning_and_no_command_is_broken() {
+        let text = format!("{} `two words` `never closed", ["word"; 18].join(" "));
         let shown = format!("    {}", wrapped(4, &text));
         let lines: Vec<_> = shown.lines().collect();
         assert_eq!(lines.len(), 2, "{shown}");
-        assert!(lines.iter().all(|line| line.starts_with("    word") && line.len() <= WIDTH), "{shown}");
+        assert!(lines.iter().all(|line| line.starts_with("    ") && line.len() <= WIDTH), "{shown}");
+        assert_eq!(lines[1], "    `two words` `never closed", "{shown}");
     }
 }

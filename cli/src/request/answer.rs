@@ -4,11 +4,10 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
-use signet_client::{CaError, Refusal, Token};
+use signet_client::{CaError, Token};
 
-use crate::output::{
-    BAD, BOLD, Check, DIM, json_moment, json_seconds, json_seconds_if_known, moment, span, styled, wrapped,
-};
+use crate::output::{BOLD, Check, DIM, json_moment, json_seconds, moment, span, styled};
+use crate::refused::Refused;
 
 /// A certificate, and what was found about it.
 #[derive(Debug, Serialize)]
@@ -83,87 +82,28 @@ impl fmt::Display for Answer {
     }
 }
 
-/// The CA's "no".
-#[derive(Debug, Serialize)]
-pub(super) struct Refused {
-    held: bool,
-    refused: Status,
-}
-
-#[derive(Debug, Serialize)]
-struct Status {
-    status: String,
-    message: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request_id: Option<String>,
-    #[serde(
-        rename = "retry_after_seconds",
-        serialize_with = "json_seconds_if_known",
-        skip_serializing_if = "Option::is_none"
-    )]
-    retry_after: Option<Duration>,
-    remedy: String,
-}
-
-impl Refused {
-    /// What a CA said that is there and will not. Other errors are no word of a CA.
-    pub(super) fn of(error: CaError, token: &Token) -> Result<Self, CaError> {
-        match error {
-            CaError::TokenRefused(refusal) => Ok(Self::new(
-                refusal,
-                "it does not take this token: `signet token inspect` shows its issuer, audience and end, which must \
-                 be what the CA is configured for"
-                    .to_owned(),
-            )),
-            CaError::Denied(refusal) => {
-                let subject = token.claims().ok().and_then(|claims| claims.subject.clone());
-                let whose = subject.map_or_else(String::new, |subject| format!(" (this one says {subject})"));
-                Ok(Self::new(
-                    refusal,
-                    format!(
-                        "it takes the token and not the CSR: a token gives the identity of its own service account \
-                         and no other{whose}; the CA's log and audit tell the reason under the request id"
-                    ),
-                ))
-            }
-            CaError::MalformedAnswer(fault) => Ok(Self {
-                held: false,
-                refused: Status {
-                    status: "Ok".to_owned(),
-                    message: fault.to_string(),
-                    request_id: None,
-                    retry_after: None,
-                    remedy: "the answer is none of the Istio CA protocol: check --ca".to_owned(),
-                },
-            }),
-            other => Err(other),
+/// What a CA said that is there and will not. Other errors are no word of a CA, and come back.
+pub(super) fn refused(error: CaError, token: &Token) -> Result<Refused, CaError> {
+    let what = "The CA issued nothing that is of use";
+    match error {
+        CaError::TokenRefused(refusal) => {
+            let remedy = "it does not take this token: `signet token inspect` shows its issuer, audience and end, which \
+                          must be what the CA is configured for";
+            Ok(Refused::new(what, refusal, remedy.to_owned()))
         }
-    }
-
-    fn new(refusal: Refusal, remedy: String) -> Self {
-        let Refusal { code, message, request_id, retry_after } = refusal;
-        let status = format!("{code:?}");
-        Self { held: false, refused: Status { status, message, request_id, retry_after, remedy } }
-    }
-}
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Status { status, message, request_id, retry_after, remedy } = &self.refused;
-        writeln!(f, "{}", styled(BAD.bold(), "The CA issued nothing that is of use"))?;
-        writeln!(f, "  status    {status}")?;
-        writeln!(f, "  message   {}", wrapped(12, &printable(message)))?;
-        if let Some(id) = request_id {
-            writeln!(f, "  request   {}", printable(id))?;
+        CaError::Denied(refusal) => {
+            let subject = token.claims().ok().and_then(|claims| claims.subject.clone());
+            let whose = subject.map_or_else(String::new, |subject| format!(" (this one says {subject})"));
+            let remedy = format!(
+                "it takes the token and not the CSR: a token gives the identity of its own service account and no \
+                 other{whose}; the CA's log and audit tell the reason under the request id"
+            );
+            Ok(Refused::new(what, refusal, remedy))
         }
-        if let Some(wait) = retry_after {
-            writeln!(f, "  again in  {}", span(*wait))?;
+        CaError::MalformedAnswer(fault) => {
+            let remedy = "the answer is none of the Istio CA protocol: check --ca".to_owned();
+            Ok(Refused::senseless(what, fault.to_string(), remedy))
         }
-        writeln!(f, "  remedy    {}", wrapped(12, remedy))
+        other => Err(other),
     }
-}
-
-/// Somebody else's words, without what could garble a terminal.
-fn printable(text: &str) -> String {
-    text.chars().map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect()
 }

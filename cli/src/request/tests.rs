@@ -112,7 +112,7 @@ fn a_refusal_shows_status_request_and_remedy_and_an_outage_is_none() {
         ),
         (CaError::Denied(refusal(Code::PermissionDenied)), ["PermissionDenied", "r-7", "and no other"]),
     ] {
-        let shown = Refused::of(error, &token).unwrap().to_string();
+        let shown = refused(error, &token).unwrap().to_string();
         assert!(parts.iter().all(|part| shown.contains(part)), "{shown}");
         assert!(!shown.contains("\u{1b}[31mway"), "the CA writes to the terminal: {shown:?}");
     }
@@ -123,7 +123,7 @@ fn a_refusal_shows_status_request_and_remedy_and_an_outage_is_none() {
         ),
         (CaError::Unavailable(Outage::Answered(refusal(Code::Internal))), "cannot serve this request now"),
     ] {
-        let told = unavailable(Refused::of(error, &token).unwrap_err()).to_string();
+        let told = unavailable(refused(error, &token).unwrap_err()).to_string();
         assert!(told.contains(text) && told.contains("r-7"), "{told}");
     }
 }

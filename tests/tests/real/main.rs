@@ -13,5 +13,6 @@ mod old_token;
 mod outage;
 mod request;
 mod rotation;
+mod sds;
 mod served;
 mod token_file;

@@ -1,0 +1,131 @@
+//! A stream of secrets, by either protocol, and why there is none.
+
+use std::io::ErrorKind;
+
+use anyhow::{Result, anyhow};
+use signet_client::sds::{DeltaStream, Push, SdsClient, SdsError, SecretStream};
+use tonic::{Code, Status};
+
+use crate::flags::AgentFlags;
+use crate::refused::Refused;
+
+/// What is subscribed to, and how.
+#[derive(Debug)]
+pub(crate) struct Subscription {
+    agent: AgentFlags,
+    names: Vec<String>,
+    variant: Variant,
+}
+
+/// The two protocols of SDS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Variant {
+    StateOfTheWorld,
+    Delta,
+}
+
+/// A stream and the connection that carries it.
+pub(crate) struct Stream {
+    secrets: Secrets,
+    _connection: SdsClient,
+}
+
+enum Secrets {
+    StateOfTheWorld(SecretStream),
+    Delta(DeltaStream),
+}
+
+impl Subscription {
+    pub(crate) fn new(agent: AgentFlags, names: Vec<String>, variant: Variant) -> Self {
+        Self { agent, names, variant }
+    }
+
+    /// The names, as they were given.
+    pub(crate) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Connects and subscribes. The token is read anew each time, as a proxy does.
+    pub(crate) async fn open(&self) -> Result<Stream> {
+        let credentials = self.agent.credentials()?;
+        let names: Vec<_> = self.names.iter().map(String::as_str).collect();
+        let connection = SdsClient::connect(self.agent.socket()).await?;
+        let secrets = match self.variant {
+            Variant::StateOfTheWorld => {
+                Secrets::StateOfTheWorld(connection.stream(&names, &credentials).await?)
+            }
+            Variant::Delta => Secrets::Delta(connection.delta(&names, &credentials).await?),
+        };
+        Ok(Stream { secrets, _connection: connection })
+    }
+}
+
+impl Stream {
+    /// The next push, which is accepted as a proxy would. `None`: the agent ended the stream with OK.
+    pub(crate) async fn next(&mut self) -> Result<Option<Push>> {
+        let push = match &mut self.secrets {
+            Secrets::StateOfTheWorld(stream) => stream.next().await?,
+            Secrets::Delta(stream) => stream.next().await?,
+        };
+        if let Some(push) = &push {
+            match &self.secrets {
+                Secrets::StateOfTheWorld(stream) => stream.ack(push).await,
+                Secrets::Delta(stream) => stream.ack(push).await,
+            }
+        }
+        Ok(push)
+    }
+}
+
+/// The agent's "no", if that is what the error is.
+pub(crate) fn refused(error: &anyhow::Error) -> Option<Refused> {
+    let Some(SdsError::Ended(status)) = error.downcast_ref() else { return None };
+    let what = "The agent gives no secret";
+    let by = |remedy: &str| Some(Refused::by_status(what, status, remedy.to_owned()));
+    match status.code() {
+        Code::Unauthenticated => by(
+            "it does not take the token, or was shown none: give --token-file; `signet token inspect` shows issuer, \
+             audience and end",
+        ),
+        Code::PermissionDenied => {
+            by("the token is another workload's: ask for `default`, or show that one's token")
+        }
+        Code::NotFound | Code::InvalidArgument => by("ask for a name that it serves"),
+        _ => None,
+    }
+}
+
+/// In words that name the remedy.
+pub(crate) fn told(error: anyhow::Error) -> anyhow::Error {
+    let flag = "give another with --socket, or SIGNET_SOCKET";
+    match error.downcast_ref() {
+        Some(SdsError::Connect { socket, source }) => {
+            let socket = socket.display();
+            match source.kind() {
+                ErrorKind::NotFound => anyhow!("there is no socket {socket}: start the agent, or {flag}"),
+                ErrorKind::PermissionDenied => anyhow!(
+                    "you may not open the socket {socket}: run as the user whom the agent serves there (`mode` and \
+                     `allowed_uids` of its [[socket]])"
+                ),
+                ErrorKind::ConnectionRefused => {
+                    anyhow!("nobody listens on {socket}, whoever made it is gone: start the agent, or {flag}")
+                }
+                _ => error,
+            }
+        }
+        Some(SdsError::Http2(_)) => {
+            anyhow!("what listens there speaks no HTTP/2, so it is no SDS server: {flag}")
+        }
+        Some(SdsError::Ended(status)) => ended(status, flag),
+        _ => error,
+    }
+}
+
+fn ended(status: &Status, flag: &str) -> anyhow::Error {
+    let (code, message) = (status.code(), status.message());
+    match code {
+        Code::Unimplemented => anyhow!("what listens there serves no SDS ({message}): {flag}"),
+        Code::Unavailable => anyhow!("the agent cannot serve now: {message}"),
+        _ => anyhow!("the stream ended: {code:?} {message}"),
+    }
+}
