@@ -13,6 +13,7 @@ mod outcome;
 mod output;
 mod refused;
 mod request;
+mod rotation;
 mod sds;
 pub mod stage;
 mod task;
@@ -29,6 +30,7 @@ use manual::{Completions, Man};
 use outcome::Outcome;
 use output::{Console, Format};
 use request::Request;
+use rotation::RotationCommand;
 use sds::SdsCommand;
 use token::TokenCommand;
 
@@ -61,6 +63,9 @@ enum Command {
     /// Look at what an agent gives to proxies
     #[command(subcommand)]
     Sds(SdsCommand),
+    /// Try what certificates that change do to connections
+    #[command(subcommand)]
+    Rotation(RotationCommand),
     /// Make and read the tokens by which workloads prove who they are
     #[command(subcommand)]
     Token(TokenCommand),
@@ -94,6 +99,7 @@ impl Command {
             Self::Demo(demo) => demo.run(console),
             Self::Request(request) => request.run(console),
             Self::Sds(command) => command.run(console),
+            Self::Rotation(command) => command.run(console),
             Self::Token(command) => command.run(console),
             Self::Bench(command) => command.run(console),
             Self::Completions(completions) => completions.run(console),

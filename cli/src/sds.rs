@@ -14,7 +14,7 @@ use crate::flags::AgentFlags;
 use crate::outcome::Outcome;
 use crate::output::Console;
 use get::Get;
-pub(crate) use subscription::{Subscription, Variant, told};
+pub(crate) use subscription::{Stream, Subscription, Variant, told};
 use watch::Watch;
 
 /// What can be asked of an agent.

@@ -36,6 +36,6 @@ impl Check {
 impl Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mark = if self.held { styled(GOOD, "✓") } else { styled(BAD, "✗") };
-        write!(f, "{mark} {:<9} {}", self.name, self.statement)
+        write!(f, "{mark} {:<10} {}", self.name, self.statement)
     }
 }

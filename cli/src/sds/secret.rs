@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 #[derive(Debug)]
 pub(crate) enum Content {
     /// Who the proxy is.
-    Identity(Identity),
+    Identity(Box<Identity>),
     /// Whom it trusts.
     Roots(Vec<CertificateDer<'static>>),
     /// Neither, and why.
@@ -39,7 +39,7 @@ impl Content {
         let read = match &pushed.secret.r#type {
             Some(Type::TlsCertificate(pair)) => {
                 Identity::read(bytes(pair.certificate_chain.as_ref()), bytes(pair.private_key.as_ref()))
-                    .map(Self::Identity)
+                    .map(|identity| Self::Identity(Box::new(identity)))
             }
             Some(Type::ValidationContext(context)) => {
                 certificates(&bytes(context.trusted_ca.as_ref())).map(Self::Roots)
@@ -60,7 +60,8 @@ impl Content {
 }
 
 impl Identity {
-    fn read(chain: Vec<u8>, key_pem: Vec<u8>) -> Result<Self, String> {
+    /// From PEM.
+    pub(crate) fn read(chain: Vec<u8>, key_pem: Vec<u8>) -> Result<Self, String> {
         let key_pem = Zeroizing::new(key_pem);
         let chain = certificates(&chain)?;
         let leaf = chain.first().map(|leaf| CertificateSummary::of(leaf));

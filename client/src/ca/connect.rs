@@ -43,7 +43,8 @@ impl Connector {
         let tcp = TcpStream::connect(&self.address).await.map_err(ConnectError::Tcp)?;
         tcp.set_nodelay(true).map_err(ConnectError::Tcp)?;
         let tls = TlsConnector::from(Arc::new(config)).connect(self.server_name.clone(), tcp).await;
-        let tls = tls.map_err(|source| ConnectError::Tls { presented: verifier.refused(), source })?;
+        let tls =
+            tls.map_err(|source| ConnectError::Tls { presented: verifier.refused().map(Box::new), source })?;
         http2::handshake(tls).await.map_err(ConnectError::Http2)
     }
 }
@@ -73,7 +74,7 @@ pub(crate) enum ConnectError {
     #[error("no TLS connection{}; check the server name, and that the trust anchors are this CA's", who(.presented))]
     Tls {
         /// What it presented, if it came that far.
-        presented: Option<CertificateSummary>,
+        presented: Option<Box<CertificateSummary>>,
         /// What is wrong with that.
         source: io::Error,
     },
@@ -91,7 +92,7 @@ pub(crate) enum ConnectError {
     Setup(#[source] rustls::Error),
 }
 
-fn who(presented: &Option<CertificateSummary>) -> String {
+fn who(presented: &Option<Box<CertificateSummary>>) -> String {
     presented
         .as_ref()
         .map_or_else(String::new, |certificate| format!(", for the server presented {certificate}"))

@@ -13,6 +13,7 @@ mod old_token;
 mod outage;
 mod request;
 mod rotation;
+mod rotation_test;
 mod sds;
 mod served;
 mod token_file;
