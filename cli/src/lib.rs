@@ -11,6 +11,7 @@ pub mod load;
 mod manual;
 mod outcome;
 mod output;
+mod proxy;
 mod refused;
 mod request;
 mod rotation;
@@ -29,6 +30,7 @@ use demo::Demo;
 use manual::{Completions, Man};
 use outcome::Outcome;
 use output::{Console, Format};
+use proxy::ProxyCommand;
 use request::Request;
 use rotation::RotationCommand;
 use sds::SdsCommand;
@@ -66,6 +68,9 @@ enum Command {
     /// Try what certificates that change do to connections
     #[command(subcommand)]
     Rotation(RotationCommand),
+    /// Look at what a proxy makes of its secrets
+    #[command(subcommand)]
+    Proxy(ProxyCommand),
     /// Make and read the tokens by which workloads prove who they are
     #[command(subcommand)]
     Token(TokenCommand),
@@ -100,6 +105,7 @@ impl Command {
             Self::Request(request) => request.run(console),
             Self::Sds(command) => command.run(console),
             Self::Rotation(command) => command.run(console),
+            Self::Proxy(command) => command.run(console),
             Self::Token(command) => command.run(console),
             Self::Bench(command) => command.run(console),
             Self::Completions(completions) => completions.run(console),

@@ -33,7 +33,8 @@ impl Envoy {
         Self::start(stage, programs, name, |admin| sidecar.bootstrap(admin))
     }
 
-    fn start(
+    /// Starts any Envoy under `name`; `bootstrap` makes its configuration from the port of its admin interface.
+    pub fn start(
         stage: &Stage,
         programs: &Programs,
         name: &str,

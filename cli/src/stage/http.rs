@@ -1,6 +1,6 @@
 //! One HTTP request on a connection of its own, as a person would make it with curl.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
@@ -27,17 +27,22 @@ pub struct Answer {
 
 /// GET `path` from 127.0.0.1. Fails after 15 s, and when the peer closes the connection without an answer.
 pub async fn get(port: u16, path: &str) -> Result<Answer> {
-    let answer = timeout(LIMIT, exchange(port, path)).await;
-    answer
-        .unwrap_or_else(|_| Err(anyhow!("no answer within {LIMIT:?}")))
-        .with_context(|| format!("GET 127.0.0.1:{port}{path}"))
+    get_at((Ipv4Addr::LOCALHOST, port).into(), path).await
 }
 
-async fn exchange(port: u16, path: &str) -> Result<Answer> {
-    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+/// The same from another address.
+pub(crate) async fn get_at(address: SocketAddr, path: &str) -> Result<Answer> {
+    let answer = timeout(LIMIT, exchange(address, path)).await;
+    answer
+        .unwrap_or_else(|_| Err(anyhow!("no answer within {LIMIT:?}")))
+        .with_context(|| format!("GET {address}{path}"))
+}
+
+async fn exchange(address: SocketAddr, path: &str) -> Result<Answer> {
+    let stream = TcpStream::connect(address).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let request = Request::get(path)
-        .header(HOST, "127.0.0.1")
+        .header(HOST, address.to_string())
         .header(CONNECTION, "close")
         .body(Empty::<Bytes>::new())?;
     let answer = async move {

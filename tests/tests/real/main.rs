@@ -11,6 +11,7 @@ mod documentation;
 mod handshake;
 mod old_token;
 mod outage;
+mod proxy_secrets;
 mod request;
 mod rotation;
 mod rotation_test;

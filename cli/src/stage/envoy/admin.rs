@@ -1,13 +1,15 @@
 //! What an Envoy says about itself.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use tokio::time::Instant;
 
+use crate::stage::http::{self, Answer};
 use crate::stage::mesh::agent_cluster;
-use crate::stage::{http, poll};
+use crate::stage::poll;
 
 /// Until Envoy has counted what its peer has seen already.
 const COUNTED_WITHIN: Duration = Duration::from_secs(10);
@@ -18,7 +20,7 @@ const STREAMS: u64 = 2;
 /// The admin interface of an Envoy.
 #[derive(Debug, Clone, Copy)]
 pub struct Admin {
-    port: u16,
+    address: SocketAddr,
 }
 
 /// A certificate that Envoy serves with.
@@ -34,17 +36,22 @@ pub struct ServedCertificate {
 
 impl Admin {
     pub(super) fn on(port: u16) -> Self {
-        Self { port }
+        Self::at((Ipv4Addr::LOCALHOST, port).into())
     }
 
-    /// The port on 127.0.0.1.
+    /// The admin interface of any Envoy.
+    pub(crate) fn at(address: SocketAddr) -> Self {
+        Self { address }
+    }
+
+    /// The port, which on a stage is one of 127.0.0.1.
     pub fn port(self) -> u16 {
-        self.port
+        self.address.port()
     }
 
     /// Every listener has its secrets and is bound.
     pub async fn is_ready(self) -> bool {
-        http::get(self.port, "/ready").await.is_ok_and(|answer| answer.status.is_success())
+        http::get_at(self.address, "/ready").await.is_ok_and(|answer| answer.status.is_success())
     }
 
     /// What serves at this moment, one for each TLS context that has a certificate. The configuration dump does not
@@ -75,7 +82,7 @@ impl Admin {
 
     /// The value of a counter or gauge; 0 for one that does not exist, as those that nothing has touched yet.
     pub async fn statistic(self, name: &str) -> Result<u64> {
-        let answer = http::get(self.port, "/stats").await?;
+        let answer = http::get_at(self.address, "/stats").await?;
         let value = answer.body.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
         value.map_or(Ok(0), |value| value.parse().with_context(|| format!("{name} is {value:?}")))
     }
@@ -105,8 +112,13 @@ impl Admin {
         Ok(streams.saturating_sub(STREAMS * self.statistic(&connections).await?))
     }
 
+    /// What a page of it says.
+    pub(crate) async fn page(self, path: &str) -> Result<Answer> {
+        http::get_at(self.address, path).await
+    }
+
     async fn contexts(self) -> Result<Vec<TlsContext>> {
-        let answer = http::get(self.port, "/certs").await?;
+        let answer = self.page("/certs").await?;
         let contexts: Contexts =
             serde_json::from_str(&answer.body).context("Envoy's /certs is not understood")?;
         Ok(contexts.certificates)
