@@ -5,6 +5,7 @@
 //! its server did for each request and they do not is restored by `requests`: the deadline and the
 //! peer.
 
+mod authority;
 mod coalesce;
 mod limits;
 mod preface;
@@ -13,6 +14,8 @@ mod socket;
 
 pub use limits::Limits;
 pub use requests::Services;
+
+pub(crate) use authority::mended;
 
 use std::{
     error::Error,
@@ -136,3 +139,5 @@ fn ended_by_socket(error: &io::Error) -> End {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wire;

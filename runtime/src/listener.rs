@@ -111,7 +111,7 @@ impl<S: Services> Server<S> {
     /// One connection over a Unix socket, on its core.
     async fn unix(&self, stream: UnixStream, known: Extensions, stop: CancellationToken) -> End {
         let Ok(stream) = unix_of_this_core(stream) else { return End::Broken };
-        connection::serve(stream, known, self.services.clone(), &self.limits, &stop).await
+        connection::serve(connection::mended(stream), known, self.services.clone(), &self.limits, &stop).await
     }
 }
 

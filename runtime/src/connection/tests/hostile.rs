@@ -3,9 +3,10 @@
 use tokio::{io::AsyncWriteExt, time::Instant};
 
 use super::*;
-
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-const EMPTY_SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
+use crate::connection::wire::{
+    EMPTY_SETTINGS, END_HEADERS, HEADERS, INITIAL_WINDOW_SIZE, PREFACE, RST_STREAM, SETTINGS, WINDOW_UPDATE,
+    frame,
+};
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_says_nothing_is_left_after_the_preface_deadline() {
@@ -172,16 +173,3 @@ async fn trickle(mut client: UnixStream, bytes: Vec<u8>) -> Result<(), h2::Error
 fn socket_buffer(stream: &UnixStream) -> usize {
     rustix::net::sockopt::socket_send_buffer_size(stream).unwrap()
 }
-
-/// RFC 9113 §4.1
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
-}
-
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const INITIAL_WINDOW_SIZE: u16 = 4;
-const WINDOW_UPDATE: u8 = 8;
-const END_HEADERS: u8 = 4;
