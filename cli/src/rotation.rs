@@ -9,7 +9,7 @@ mod sum;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, Subcommand};
 use signet_identity::SpiffeId;
 use tokio::select;
@@ -91,11 +91,10 @@ impl RotationCommand {
 impl Test {
     async fn run(self, stop: CancellationToken, console: &mut Console<'_>) -> Result<Outcome> {
         let began = Instant::now();
-        let held = self.held().await.map_err(told)?;
-        let mut endpoint = match &self.endpoint {
-            Some(address) => Some(Endpoint::reach(address, self.expect.clone(), &held).await?),
-            None => None,
+        let Some(begun) = stop.run_until_cancelled(self.begin()).await else {
+            bail!("interrupted before it began")
         };
+        let (held, mut endpoint) = begun?;
         let progress = console.progress("connections", None);
         let mut run = Run { held, ledger: Ledger::default(), console, progress, wanted: self.rotations };
         let over = began + self.r#for;
@@ -111,6 +110,16 @@ impl Test {
         Ok(sum.held().into())
     }
 
+    /// The first secrets and, of an endpoint, the first connection.
+    async fn begin(&self) -> Result<(Held, Option<Endpoint>)> {
+        let held = self.held().await.map_err(told)?;
+        let endpoint = match &self.endpoint {
+            Some(address) => Some(Endpoint::reach(address, self.expect.clone(), &held).await?),
+            None => None,
+        };
+        Ok((held, endpoint))
+    }
+
     /// The first certificate and roots: of files, or of the agent.
     async fn held(&self) -> Result<Held> {
         if let (Some(chain), Some(key), Some(anchors)) = (&self.cert_file, &self.key_file, &self.anchors) {
@@ -120,7 +129,7 @@ impl Test {
         let subscription = Subscription::new(self.agent.clone(), names, Variant::StateOfTheWorld);
         let first = Held::of_agent(subscription, self.anchors.as_deref());
         timeout(FIRST_SECRETS, first).await.unwrap_or_else(|_| {
-            Err(anyhow::anyhow!(
+            Err(anyhow!(
                 "the agent gave no certificate and roots within {}: its log and its /readyz tell why",
                 span(FIRST_SECRETS)
             ))

@@ -49,11 +49,6 @@ impl Progress {
         }
     }
 
-    /// So much more is done.
-    pub(crate) fn add(&mut self, more: u64) {
-        self.at(self.done + more);
-    }
-
     /// A line, where lines are written and the last one is a second old.
     fn due_line(&mut self) -> Option<String> {
         match &mut self.shown {

@@ -87,7 +87,7 @@ async fn collect(subscription: &Subscription, keys: PrivateKeys, deadline: Durat
         Ok(ended) => ended?,
         Err(_) if secrets.is_empty() => {
             return Err(anyhow!(
-                "the agent gave nothing within {}: it may wait for its CA, which its log and its /readyz tell",
+                "the agent gave nothing within {}: it may wait for its CA, which its log and its /readyz tell, or be no SDS server",
                 crate::output::span(deadline)
             ));
         }

@@ -164,6 +164,10 @@ impl Told {
 impl fmt::Display for Pushed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { at, name, version, told, change, since_last, concerns } = self;
+        if let (Some(since), true, true) = (since_last, *change == Change::default(), concerns.is_empty()) {
+            let since = format!("as before, {} after the last push", span(*since));
+            return writeln!(f, "{} {}: {since}", precise_moment(*at), styled(BOLD, name));
+        }
         writeln!(f, "{} {}", precise_moment(*at), styled(BOLD, name))?;
         writeln!(f, "  version   {version}")?;
         write!(f, "{told}")?;

@@ -1,5 +1,6 @@
 //! A stream of secrets, by either protocol, and why there is none.
 
+use std::error::Error;
 use std::io::ErrorKind;
 
 use anyhow::{Result, anyhow};
@@ -124,8 +125,56 @@ pub(crate) fn told(error: anyhow::Error) -> anyhow::Error {
 fn ended(status: &Status, flag: &str) -> anyhow::Error {
     let (code, message) = (status.code(), status.message());
     match code {
+        // No status that came over the wire.
+        _ if status.source().is_some() => anyhow!(
+            "the connection to the agent broke ({message}): if it always does, what listens there is no SDS server, and {flag}"
+        ),
         Code::Unimplemented => anyhow!("what listens there serves no SDS ({message}): {flag}"),
         Code::Unavailable => anyhow!("the agent cannot serve now: {message}"),
         _ => anyhow!("the stream ended: {code:?} {message}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::path::PathBuf;
+
+    use super::*;
+
+    #[test]
+    fn each_way_to_have_no_agent_names_its_remedy() {
+        let socket =
+            |kind| SdsError::Connect { socket: PathBuf::from("/run/a.sock"), source: io::Error::from(kind) };
+        let ended = |status| SdsError::Ended(Box::new(status));
+        let broken = Status::from_error(Box::new(io::Error::from(ErrorKind::BrokenPipe)));
+        for (error, parts) in [
+            (socket(ErrorKind::NotFound), ["there is no socket /run/a.sock", "start the agent"]),
+            (
+                socket(ErrorKind::PermissionDenied),
+                ["you may not open the socket /run/a.sock", "allowed_uids"],
+            ),
+            (socket(ErrorKind::ConnectionRefused), ["nobody listens on /run/a.sock", "start the agent"]),
+            (ended(broken), ["broke", "--socket"]),
+            (ended(Status::unimplemented("no such service")), ["serves no SDS", "--socket"]),
+            (ended(Status::unavailable("the CA is away")), ["cannot serve now", "the CA is away"]),
+        ] {
+            let told = told(error.into()).to_string();
+            assert!(parts.iter().all(|part| told.contains(part)), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_no_of_the_agent_is_an_answer_and_a_fault_is_none() {
+        for (status, is_refusal) in [
+            (Status::unauthenticated("no token"), true),
+            (Status::permission_denied("another's"), true),
+            (Status::not_found("no secret"), true),
+            (Status::unavailable("the CA is away"), false),
+            (Status::internal("a bug"), false),
+        ] {
+            let error = SdsError::Ended(Box::new(status)).into();
+            assert_eq!(refused(&error).is_some(), is_refusal, "{error}");
+        }
     }
 }

@@ -97,11 +97,6 @@ impl Watch {
 impl Watcher<'_, '_> {
     async fn watch(mut self, stop: CancellationToken, lasts: Option<Duration>) -> Result<Outcome> {
         let began = Instant::now();
-        let first = match self.subscription.open().await {
-            Ok(stream) => stream,
-            Err(error) => return self.never_was(error),
-        };
-        self.sum.streams = 1;
         let over = async {
             match lasts {
                 Some(lasts) => sleep_until(began + lasts).await,
@@ -109,7 +104,7 @@ impl Watcher<'_, '_> {
             }
         };
         let ended = select! {
-            ended = self.follow(first) => ended,
+            ended = self.follow() => ended,
             () = over => Ok(()),
             () = stop.cancelled() => Ok(()),
         };
@@ -131,7 +126,9 @@ impl Watcher<'_, '_> {
     }
 
     /// Ends when enough has come, and with an error when nothing ever has.
-    async fn follow(&mut self, mut stream: Stream) -> Result<()> {
+    async fn follow(&mut self) -> Result<()> {
+        let mut stream = self.subscription.open().await?;
+        self.sum.streams = 1;
         loop {
             let reason = loop {
                 match stream.next().await {
