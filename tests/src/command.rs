@@ -1,5 +1,6 @@
 //! The `signet` command, run as its users run it.
 
+use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -42,9 +43,38 @@ impl Said {
         Ok(self)
     }
 
-    /// The answer as the one object that it is.
+    /// The answer as the one object that it is. Fails if it has a field that `docs/command-line.md` does not name.
     pub fn json(&self) -> Result<Value> {
-        serde_json::from_str(&self.answer).with_context(|| format!("no JSON in {self:?}"))
+        let answer = serde_json::from_str(&self.answer).with_context(|| format!("no JSON in {self:?}"))?;
+        must_be_documented(&answer)?;
+        Ok(answer)
+    }
+
+    /// The same of answers that came one after another, each in its line.
+    pub fn json_lines(&self) -> Result<Vec<Value>> {
+        let answers: Vec<Value> = self.answer.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+        answers.iter().try_for_each(must_be_documented)?;
+        Ok(answers)
+    }
+}
+
+fn must_be_documented(answer: &Value) -> Result<()> {
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/command-line.md"))?;
+    let unknown: Vec<_> = fields(answer)
+        .into_iter()
+        .filter(|field| !page.contains(&format!("\"{field}\"")) && !page.contains(&format!("`{field}`")))
+        .collect();
+    ensure!(unknown.is_empty(), "docs/command-line.md does not name {unknown:?}");
+    Ok(())
+}
+
+fn fields(value: &Value) -> Vec<&str> {
+    match value {
+        Value::Object(object) => {
+            object.iter().flat_map(|(name, value)| [vec![name.as_str()], fields(value)].concat()).collect()
+        }
+        Value::Array(values) => values.iter().flat_map(fields).collect(),
+        _ => vec![],
     }
 }
 

@@ -111,12 +111,7 @@ fn a_watch_tells_each_rotation_and_goes_on_when_the_agent_comes_back() {
         scene.agent.daemon().stop(START).await?;
         scene.agent.daemon().start_again(&scene.stage)?;
         let said = Said::of(watch.wait_with_output()?)?.must(0, &[])?;
-        let events: Vec<Value> = said
-            .answer
-            .lines()
-            .map(serde_json::from_str)
-            .collect::<Result<_, _>>()
-            .context(said.answer.clone())?;
+        let events = said.json_lines()?;
         let kinds: Vec<_> = events.iter().filter_map(|event| event["event"].as_str()).collect();
         for kind in ["push", "disconnected", "connected", "sum"] {
             ensure!(kinds.contains(&kind), "no {kind}: {kinds:?}");
