@@ -4,6 +4,7 @@ mod endpoint;
 mod handshake;
 mod held;
 mod ledger;
+mod source;
 mod sum;
 
 use std::path::PathBuf;

@@ -7,19 +7,22 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result, anyhow, bail};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
-use signet_client::sds::{Push, PushedSecret};
+use signet_client::sds::PushedSecret;
 use signet_identity::Clock;
 use signet_runtime::SystemClock;
-use tokio::time::sleep;
 
 use super::handshake::{Peer, meet};
 use super::ledger::{Failure, Ledger, Rotation};
+use super::source::Source;
+use crate::sds::Subscription;
 use crate::sds::secret::{Content, Identity};
-use crate::sds::{Stream, Subscription};
 
 /// What a proxy holds, kept fresh by an agent; or what stands in files, as it was at the start.
 pub(super) struct Held {
+    /// `None`: files, which are read once.
     source: Option<Source>,
+    /// Roots of `--anchors`, which no push replaces.
+    are_roots_fixed: bool,
     now: Identity,
     before: Option<Identity>,
     roots: Vec<CertificateDer<'static>>,
@@ -32,21 +35,13 @@ struct Peers {
     before: Option<Peer>,
 }
 
-struct Source {
-    subscription: Subscription,
-    /// `None`: it ended, and is to be opened anew.
-    stream: Option<Stream>,
-    /// Roots of `--anchors`, which no push replaces.
-    are_roots_fixed: bool,
-}
-
 impl Held {
     /// From files, for good.
     pub(super) fn of_files(chain: &Path, key: &Path, anchors: &Path) -> Result<Self> {
         let read = |file: &Path| fs::read(file).with_context(|| format!("cannot read {}", file.display()));
         let now = Identity::read(read(chain)?, read(key)?)
             .map_err(|fault| anyhow!("{}: {fault}", chain.display()))?;
-        Self::new(None, now, roots_of(anchors)?)
+        Ok(Self::new(now, roots_of(anchors)?))
     }
 
     /// The first of each secret that the agent gives.
@@ -57,8 +52,8 @@ impl Held {
         loop {
             match (now.take(), roots.take()) {
                 (Some(now), Some(roots)) => {
-                    let source = Source { subscription, stream: Some(stream), are_roots_fixed };
-                    return Self::new(Some(source), now, roots);
+                    let source = Some(Source::new(subscription, stream));
+                    return Ok(Self { source, are_roots_fixed, ..Self::new(now, roots) });
                 }
                 other => (now, roots) = other,
             }
@@ -75,9 +70,9 @@ impl Held {
         }
     }
 
-    fn new(source: Option<Source>, now: Identity, roots: Vec<CertificateDer<'static>>) -> Result<Self> {
+    fn new(now: Identity, roots: Vec<CertificateDer<'static>>) -> Self {
         let peers = peers(&now, None, &roots);
-        Ok(Self { source, now, before: None, roots, peers })
+        Self { source: None, are_roots_fixed: true, now, before: None, roots, peers }
     }
 
     /// The end that the newest secrets make.
@@ -85,14 +80,13 @@ impl Held {
         self.peers.as_ref().map(|peers| &peers.now).map_err(Clone::clone)
     }
 
-    /// Waits for a push, over as many streams as it takes. `Some`: it brought another certificate.
+    /// Waits for a push. May be dropped at any point. `Some`: it brought another certificate.
     pub(super) async fn changed(&mut self) -> Result<Option<Rotation>> {
         let Some(source) = &mut self.source else { return std::future::pending().await };
         let push = source.next().await?;
-        let are_roots_fixed = source.are_roots_fixed;
         let mut rotation = None;
         for secret in push.secrets {
-            rotation = self.take(&secret, are_roots_fixed).or(rotation);
+            rotation = self.take(&secret).or(rotation);
         }
         let before =
             self.before.as_ref().filter(|before| before.leaf().validity().contains(SystemClock.now()));
@@ -100,11 +94,7 @@ impl Held {
         Ok(rotation)
     }
 
-    #[allow(
-        clippy::fn_params_excessive_bools,
-        reason = "whether roots are replaced is a property of the source"
-    )]
-    fn take(&mut self, secret: &PushedSecret, are_roots_fixed: bool) -> Option<Rotation> {
+    fn take(&mut self, secret: &PushedSecret) -> Option<Rotation> {
         match Content::of(secret) {
             Content::Identity(new) if new.chain().first() != self.now.chain().first() => {
                 let old = std::mem::replace(&mut self.now, *new);
@@ -112,7 +102,7 @@ impl Held {
                 self.before = Some(old);
                 Some(rotation)
             }
-            Content::Roots(roots) if !are_roots_fixed => {
+            Content::Roots(roots) if !self.are_roots_fixed => {
                 self.roots = roots;
                 None
             }
@@ -133,24 +123,6 @@ impl Held {
         {
             note(ledger, "old client with new server", meet(before, now));
             note(ledger, "new client with old server", meet(now, before));
-        }
-    }
-}
-
-impl Source {
-    /// The next push. A stream that ends is opened anew, as a proxy does; connections go on meanwhile.
-    async fn next(&mut self) -> Result<Push> {
-        loop {
-            match &mut self.stream {
-                Some(stream) => match stream.next().await {
-                    Ok(Some(push)) => return Ok(push),
-                    Ok(None) | Err(_) => self.stream = None,
-                },
-                None => {
-                    sleep(REOPEN).await;
-                    self.stream = self.subscription.open().await.ok();
-                }
-            }
         }
     }
 }
@@ -201,4 +173,3 @@ fn roots_of(file: &Path) -> Result<Vec<CertificateDer<'static>>> {
 
 /// Less is left of it than a handshake on a busy machine may take.
 const MARGIN: Duration = Duration::from_secs(1);
-const REOPEN: Duration = Duration::from_millis(500);

@@ -30,11 +30,15 @@ const PLAN: Plan = Plan {
 #[test]
 fn rotations_of_an_agent_and_of_an_envoy_are_seen_and_harm_nothing() {
     alone(async |programs| {
-        let mesh = Mesh::raise(programs, &PLAN).await?;
+        let mut mesh = Mesh::raise(programs, &PLAN).await?;
         let endpoint = format!("tls://127.0.0.1:{}", mesh.doors.server);
-        let orders = mesh.workloads.orders.identity().as_str();
-        let over_tls = run(&mesh, programs, &mesh.workloads.frontend, &[&endpoint, "--expect", orders])?;
+        let orders = mesh.workloads.orders.identity().to_string();
+        let over_tls = run(&mesh, programs, &mesh.workloads.frontend, &[&endpoint, "--expect", &orders])?;
         let in_memory = run(&mesh, programs, &mesh.workloads.frontend, &[])?;
+        // Streams end, and are opened anew while connections go on.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        mesh.agent.daemon().stop(START).await?;
+        mesh.agent.daemon().start_again(&mesh.stage)?;
         for (name, test) in [("over TLS", over_tls), ("in memory", in_memory)] {
             let said = Said::of(test.wait_with_output().await?)?.must(0, &[])?;
             let events: Vec<Value> =
