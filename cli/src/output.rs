@@ -25,8 +25,8 @@ use progress::Watched;
 pub(crate) use report::{Proof, Report};
 pub(crate) use style::{BAD, BOLD, DIM, GOOD, styled};
 pub(crate) use units::{
-    json_moment, json_precise_moment, json_seconds, json_seconds_if_known, moment, precise_moment, span,
-    wrapped,
+    json_moment, json_precise_moment, json_seconds, json_seconds_if_known, moment, precise_moment, printable,
+    span, wrapped,
 };
 
 /// The form of an answer.

@@ -8,7 +8,7 @@ use signet_client::Refusal;
 use signet_proto::metadata::REQUEST_ID;
 use tonic::{Code, Status};
 
-use crate::output::{BAD, json_seconds_if_known, span, styled, wrapped};
+use crate::output::{BAD, json_seconds_if_known, printable, span, styled, wrapped};
 
 /// What was refused, in whose words, and what to do about it.
 #[derive(Debug, Serialize)]
@@ -73,9 +73,4 @@ impl fmt::Display for Refused {
         }
         writeln!(f, "  remedy    {}", wrapped(12, remedy))
     }
-}
-
-/// Somebody else's words, without what could garble a terminal.
-fn printable(text: &str) -> String {
-    text.chars().map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect()
 }

@@ -29,6 +29,11 @@ pub(crate) fn span(duration: Duration) -> String {
     }
 }
 
+/// Somebody else's words, without what could garble a terminal.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect()
+}
+
 /// `text` in lines of at most [`WIDTH`] characters, each further one indented as the first begins. What stands between
 /// backticks is somebody's to copy, and stays whole.
 pub(crate) fn wrapped(indent: usize, text: &str) -> String {
@@ -107,6 +112,11 @@ mod tests {
         ] {
             assert_eq!(span(Duration::from_secs_f64(milliseconds / 1e3)), shown);
         }
+    }
+
+    #[test]
+    fn somebody_elses_words_move_no_cursor() {
+        assert_eq!(printable("a\u{1b}[2Jb\r\nc"), "a\u{fffd}[2Jb\u{fffd}\u{fffd}c");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use signet_identity::CertificateSummary;
 use super::dump::{Dump, Kind};
 use super::statistics::{Counted, Statistics};
 use crate::output::{
-    BAD, BOLD, DIM, GOOD, json_moment, json_seconds_if_known, moment, span, styled, wrapped,
+    BAD, BOLD, DIM, GOOD, json_moment, json_seconds_if_known, moment, printable, span, styled, wrapped,
 };
 
 /// All of it.
@@ -235,7 +235,12 @@ impl fmt::Display for Answer {
         let next =
             self.secrets.iter().filter(is_certificate).filter_map(|secret| Some((secret.left?, secret)));
         if let Some((left, secret)) = next.min_by_key(|(left, _)| *left) {
-            writeln!(f, "\nThe next to expire is {}, in {}.", secret.name, styled(BOLD, span(left)))?;
+            writeln!(
+                f,
+                "\nThe next to expire is {}, in {}.",
+                printable(&secret.name),
+                styled(BOLD, span(left))
+            )?;
         }
         Ok(())
     }
@@ -244,7 +249,7 @@ impl fmt::Display for Answer {
 impl fmt::Display for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mark = if self.standing.is_good() { styled(GOOD, "✓") } else { styled(BAD, "✗") };
-        writeln!(f, "{mark} {}: {}", styled(BOLD, &self.name), self.standing.told())?;
+        writeln!(f, "{mark} {}: {}", styled(BOLD, printable(&self.name)), self.standing.told())?;
         if let Some(remedy) = self.standing.remedy() {
             writeln!(f, "    {}", wrapped(4, remedy))?;
         }
@@ -258,13 +263,13 @@ impl fmt::Display for Secret {
         if let Some(left) = self.left.filter(|_| self.spiffe_id.is_some()) {
             writeln!(f, "    expires in   {}", span(left))?;
         }
-        write!(f, "    version      {}", self.version)?;
+        write!(f, "    version      {}", printable(&self.version))?;
         match &self.accepted_version {
-            Some(accepted) => writeln!(f, ", where {accepted} was the last that was accepted")?,
+            Some(accepted) => writeln!(f, ", where {} was the last that was accepted", printable(accepted))?,
             None => writeln!(f)?,
         }
         if let Some(reason) = &self.reason {
-            writeln!(f, "    reason       {}", wrapped(17, reason))?;
+            writeln!(f, "    reason       {}", wrapped(17, &printable(reason)))?;
         }
         writeln!(f, "    {}", styled(DIM, format!("since {}", self.last_updated)))
     }

@@ -13,7 +13,7 @@ use super::change::Change;
 use super::secret::Content;
 use crate::output::{
     BAD, BOLD, json_moment, json_precise_moment, json_seconds, json_seconds_if_known, moment, precise_moment,
-    span, styled, wrapped,
+    printable, span, styled, wrapped,
 };
 
 /// Remembers the last push of each name.
@@ -164,11 +164,12 @@ impl Told {
 impl fmt::Display for Pushed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { at, name, version, told, change, since_last, concerns } = self;
+        let (name, version) = (printable(name), printable(version));
         if let (Some(since), true, true) = (since_last, *change == Change::default(), concerns.is_empty()) {
             let since = format!("as before, {} after the last push", span(*since));
-            return writeln!(f, "{} {}: {since}", precise_moment(*at), styled(BOLD, name));
+            return writeln!(f, "{} {}: {since}", precise_moment(*at), styled(BOLD, &name));
         }
-        writeln!(f, "{} {}", precise_moment(*at), styled(BOLD, name))?;
+        writeln!(f, "{} {}", precise_moment(*at), styled(BOLD, &name))?;
         writeln!(f, "  version   {version}")?;
         write!(f, "{told}")?;
         write!(f, "  changed   {}", wrapped(12, &change.told()))?;

@@ -8,6 +8,7 @@ use signet_client::sds::{DeltaStream, Push, SdsClient, SdsError, SecretStream};
 use tonic::{Code, Status};
 
 use crate::flags::AgentFlags;
+use crate::output::printable;
 use crate::refused::Refused;
 
 /// What is subscribed to, and how.
@@ -123,7 +124,7 @@ pub(crate) fn told(error: anyhow::Error) -> anyhow::Error {
 }
 
 fn ended(status: &Status, flag: &str) -> anyhow::Error {
-    let (code, message) = (status.code(), status.message());
+    let (code, message) = (status.code(), printable(status.message()));
     match code {
         // No status that came over the wire.
         _ if status.source().is_some() => anyhow!(
