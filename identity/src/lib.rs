@@ -42,7 +42,10 @@ pub use policy::{Approved, Ask, AskedNames, Denied, IssuingPolicy, PolicyError, 
 pub use public_key::{Fingerprint, KeyAlgorithm, PublicKey, PublicKeyError, SignatureAlgorithm};
 pub use spiffe_id::{SpiffeId, SpiffeIdError, TrustDomain};
 pub use summary::CertificateSummary;
-pub use svid::{AuthorityProof, BrokenRule, Expected, MAX_CHAIN, SvidError, X509Svid, verify_path};
+pub use svid::{
+    AuthorityProof, BrokenRule, Expected, LinkError, MAX_CHAIN, SvidError, X509Svid, broken_rules,
+    verify_link, verify_path,
+};
 pub use template::{LeafTemplate, TemplateError};
 pub use validity::{Validity, ValidityError};
 pub use x509::X509Error;

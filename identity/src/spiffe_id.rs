@@ -179,6 +179,28 @@ pub enum SpiffeIdError {
     LongTrustDomain,
 }
 
+impl SpiffeIdError {
+    /// The number of the rule, such as `ID-03`; `None` of what is no rule of SPIFFE's.
+    pub fn rule(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Scheme => "ID-01",
+            Self::SchemeInTrustDomain => return None,
+            Self::NoTrustDomain => "ID-02",
+            Self::QueryOrFragment => "ID-03",
+            Self::UserinfoOrPort => "ID-04",
+            Self::UpperCaseTrustDomain => "ID-05",
+            Self::TrustDomainCharacter(_) => "ID-06",
+            Self::PercentInTrustDomain => "ID-07",
+            Self::PercentInPath => "ID-09",
+            Self::DotOrEmptySegment => "ID-10",
+            Self::TrailingSlash => "ID-11",
+            Self::PathCharacter(_) => "ID-12",
+            Self::LongId => "ID-13",
+            Self::LongTrustDomain => "ID-15",
+        })
+    }
+}
+
 const SCHEME: &str = "spiffe://";
 /// ID-13.
 const MAX_ID_BYTES: usize = 2048;

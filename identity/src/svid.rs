@@ -8,12 +8,14 @@ use crate::hex::hex;
 use crate::x509::{Certificate, X509Error};
 use crate::{PublicKey, SpiffeId, TrustBundle, TrustDomain, Validity, pem};
 
+mod link;
 mod path;
 mod proof;
 mod rules;
 
+pub use link::{LinkError, verify_link};
 pub use proof::AuthorityProof;
-pub use rules::BrokenRule;
+pub use rules::{BrokenRule, broken_rules};
 
 /// The path alone, as peers follow it: the leaf, then its intermediates, up to an authority of `bundle`, all of them
 /// valid `now`. Whose certificate it is, and whether it is an SVID, [`X509Svid::verify`] looks at.
