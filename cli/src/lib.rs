@@ -5,8 +5,10 @@
 //! (`outcome`).
 
 mod bench;
+mod cert;
 mod demo;
 mod flags;
+mod input;
 pub mod load;
 mod manual;
 mod outcome;
@@ -26,6 +28,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use bench::BenchCommand;
+use cert::CertCommand;
 use demo::Demo;
 use manual::{Completions, Man};
 use outcome::Outcome;
@@ -77,6 +80,9 @@ enum Command {
     /// Put a CA or an agent under load
     #[command(subcommand)]
     Bench(BenchCommand),
+    /// Show certificates, and verify them as a peer would
+    #[command(subcommand)]
+    Cert(CertCommand),
     /// Print the completions of a shell
     #[command(after_help = manual::COMPLETIONS_EXAMPLES)]
     Completions(Completions),
@@ -108,6 +114,7 @@ impl Command {
             Self::Proxy(command) => command.run(console),
             Self::Token(command) => command.run(console),
             Self::Bench(command) => command.run(console),
+            Self::Cert(command) => command.run(console),
             Self::Completions(completions) => completions.run(console),
             Self::Man(man) => man.run(console),
         }

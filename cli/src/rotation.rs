@@ -17,12 +17,12 @@ use tokio::select;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::flags::AgentFlags;
+use crate::flags::{AgentFlags, TlsAddress};
 use crate::outcome::{Outcome, Usage};
 use crate::output::{Console, Progress, span};
 use crate::sds::{Subscription, Variant, told};
 use crate::task;
-use endpoint::{Address, Endpoint};
+use endpoint::Endpoint;
 use held::Held;
 use ledger::Ledger;
 use sum::Sum;
@@ -39,7 +39,7 @@ pub(crate) enum RotationCommand {
 #[derive(Debug, Args)]
 pub(crate) struct Test {
     /// A TLS endpoint, as tls://HOST:PORT [default: what the agent gives, proxy to proxy, in memory]
-    endpoint: Option<Address>,
+    endpoint: Option<TlsAddress>,
     #[command(flatten)]
     agent: AgentFlags,
     /// End after so many rotations

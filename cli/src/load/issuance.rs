@@ -109,7 +109,7 @@ impl Issuance {
     }
 
     /// Requests at a mean of `rate` a second for as long as `lasts`, over the connections in turn. One that finds
-    /// [`MOST_IN_FLIGHT`] others under way is not sent, and counted.
+    /// 8,192 others under way is not sent, and counted.
     pub async fn open(self: &Arc<Self>, rate: f64, lasts: Duration, ledger: &Ledger) -> Result<Tally> {
         ensure!(rate.is_finite() && rate > 0.0, "a rate of {rate} requests a second is none");
         let alarm = Alarm::new().context("no timer")?;

@@ -25,7 +25,8 @@ pub(crate) fn span(duration: Duration) -> String {
         ..10 => format!("{seconds:.1} s"),
         10..120 => format!("{seconds:.0} s"),
         whole @ 120..DAY => format_duration(Duration::from_secs(whole - whole % 60)).to_string(),
-        whole => format_duration(Duration::from_secs(whole - whole % 3600)).to_string(),
+        whole @ DAY..LONG => format_duration(Duration::from_secs(whole - whole % 3600)).to_string(),
+        whole => format!("{} days", whole / DAY),
     }
 }
 
@@ -94,6 +95,8 @@ pub(crate) fn json_seconds_if_known<S: Serializer>(
 /// What every terminal shows.
 const WIDTH: usize = 100;
 const DAY: u64 = 24 * 3600;
+/// From here on hours say nothing.
+const LONG: u64 = 30 * DAY;
 
 #[cfg(test)]
 mod tests {
@@ -109,6 +112,7 @@ mod tests {
             (86_390_000.0, "23h 59m"),
             (3_599_600.0, "1h"),
             (604_799_000.0, "6days 23h"),
+            (7_776_000_000.0, "90 days"),
         ] {
             assert_eq!(span(Duration::from_secs_f64(milliseconds / 1e3)), shown);
         }

@@ -1,6 +1,5 @@
 //! A TLS endpoint over the network: what it presents from connection to connection.
 
-use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Result, anyhow};
@@ -15,50 +14,27 @@ use tokio_rustls::TlsConnector;
 use super::handshake::Peer;
 use super::held::{Held, failure};
 use super::ledger::{Ledger, Rotation};
+use crate::flags::TlsAddress;
 use crate::output::span;
-
-/// `tls://HOST:PORT`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Address {
-    host: String,
-    port: u16,
-}
 
 /// Where connections go, and whom they have met there.
 pub(super) struct Endpoint {
-    address: Address,
+    address: TlsAddress,
     expect: Option<SpiffeId>,
     met: CertificateSummary,
 }
 
-impl FromStr for Address {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let parts = text.strip_prefix("tls://").and_then(|rest| rest.rsplit_once(':'));
-        let parsed = parts.and_then(|(host, port)| Some((host, port.parse().ok()?)));
-        match parsed {
-            Some((host, port)) if !host.is_empty() => {
-                Ok(Self { host: host.trim_matches(['[', ']']).to_owned(), port })
-            }
-            _ => Err("it is no endpoint: give e.g. tls://orders.shop.svc:8443".to_owned()),
-        }
-    }
-}
-
 impl Endpoint {
     /// The first connection, which must come about: else nothing is known that could rotate.
-    pub(super) async fn reach(address: &Address, expect: Option<SpiffeId>, held: &Held) -> Result<Self> {
+    pub(super) async fn reach(address: &TlsAddress, expect: Option<SpiffeId>, held: &Held) -> Result<Self> {
         let peer = held.peer().map_err(|fault| anyhow!("the certificate to show cannot be used: {fault}"))?;
         match connect(address, expect.as_ref(), peer).await {
             Ok(met) => Ok(Self { address: address.clone(), expect, met }),
             Err(reason) => {
                 let presented = peer.presented().map(|who| format!(", which presented {who}"));
                 Err(anyhow!(
-                    "no connection to tls://{}:{}{}: {reason}; check the address, its roots (--anchors) and that it \
+                    "no connection to {address}{}: {reason}; check the address, its roots (--anchors) and that it \
                      accepts the certificate that is shown",
-                    address.host,
-                    address.port,
                     presented.unwrap_or_default()
                 ))
             }
@@ -77,8 +53,7 @@ impl Endpoint {
                 self.is_new(met, ledger)
             }
             Err(reason) => {
-                let Address { host, port } = &self.address;
-                ledger.failed(failure(&format!("tls://{host}:{port}"), &reason));
+                ledger.failed(failure(&self.address.to_string(), &reason));
                 false
             }
         }
@@ -107,15 +82,14 @@ fn rotation(old: &CertificateSummary, new: &CertificateSummary, now: SystemTime)
 /// A whole connection: TLS 1.3 lets a server refuse us after we are done, so that only its own end of the connection
 /// says that it did not.
 async fn connect(
-    address: &Address,
+    address: &TlsAddress,
     expect: Option<&SpiffeId>,
     peer: &Peer,
 ) -> Result<CertificateSummary, String> {
     let whole = async {
-        let tcp = TcpStream::connect((address.host.as_str(), address.port))
-            .await
-            .map_err(|fault| fault.to_string())?;
-        let name = ServerName::try_from(address.host.clone()).map_err(|fault| fault.to_string())?;
+        let tcp =
+            TcpStream::connect((address.host(), address.port())).await.map_err(|fault| fault.to_string())?;
+        let name = ServerName::try_from(address.host().to_owned()).map_err(|fault| fault.to_string())?;
         let tls = TlsConnector::from(peer.client()).connect(name, tcp).await;
         let mut tls = tls.map_err(|fault| format!("no TLS connection: {fault}"))?;
         tls.shutdown().await.map_err(|fault| fault.to_string())?;
