@@ -1,17 +1,21 @@
 //! `signet cert`: what a certificate says, and whether a peer would accept it.
 
+mod extensions;
 mod inspect;
 mod portrait;
 mod verify;
 mod walk;
+mod words;
 
 use anyhow::Result;
 use clap::Subcommand;
 
 use crate::outcome::Outcome;
 use crate::output::Console;
+pub(crate) use extensions::Extensions;
 use inspect::Inspect;
 use verify::Verify;
+pub(crate) use words::{algorithm, escaped, hex, key, line};
 
 /// What can be done with certificates.
 #[derive(Debug, Subcommand)]

@@ -6,6 +6,7 @@
 
 mod bench;
 mod cert;
+mod csr;
 mod demo;
 mod flags;
 mod input;
@@ -29,6 +30,7 @@ use clap::{Parser, Subcommand};
 
 use bench::BenchCommand;
 use cert::CertCommand;
+use csr::CsrCommand;
 use demo::Demo;
 use manual::{Completions, Man};
 use outcome::Outcome;
@@ -80,6 +82,9 @@ enum Command {
     /// Put a CA or an agent under load
     #[command(subcommand)]
     Bench(BenchCommand),
+    /// Make CSRs, right or wrong on purpose, and show what a CA will make of them
+    #[command(subcommand)]
+    Csr(CsrCommand),
     /// Show certificates, and verify them as a peer would
     #[command(subcommand)]
     Cert(CertCommand),
@@ -114,6 +119,7 @@ impl Command {
             Self::Proxy(command) => command.run(console),
             Self::Token(command) => command.run(console),
             Self::Bench(command) => command.run(console),
+            Self::Csr(command) => command.run(console),
             Self::Cert(command) => command.run(console),
             Self::Completions(completions) => completions.run(console),
             Self::Man(man) => man.run(console),

@@ -1,20 +1,18 @@
 //! One certificate, as much of it as can be read, for a person or a script.
 
-mod extensions;
-
 use std::fmt::{self, Display};
 use std::time::SystemTime;
 
 use der::{Decode, Encode};
 use ring::digest::{SHA256, digest};
 use serde::Serialize;
-use signet_identity::{BrokenRule, PublicKey, broken_rules};
+use signet_identity::{BrokenRule, broken_rules};
 use signet_runtime::telemetry::chain as told;
 use x509_cert::Certificate;
 
+use super::{Extensions, algorithm, escaped, hex, key, line};
 use crate::input::Item;
 use crate::output::{BAD, BOLD, DIM, GOOD, json_moment, moment, span, styled};
-use extensions::Extensions;
 
 /// What it says. Nothing of it is verified.
 #[derive(Debug, Serialize)]
@@ -162,11 +160,6 @@ impl Display for Content {
     }
 }
 
-/// A field and its value.
-fn line(f: &mut fmt::Formatter<'_>, name: &str, value: &str) -> fmt::Result {
-    writeln!(f, "  {name:<12} {value}")
-}
-
 fn standing(not_before: SystemTime, not_after: SystemTime, now: SystemTime) -> (&'static str, String) {
     let since =
         |earlier: SystemTime, later: SystemTime| span(later.duration_since(earlier).unwrap_or_default());
@@ -179,40 +172,8 @@ fn standing(not_before: SystemTime, not_after: SystemTime, now: SystemTime) -> (
     }
 }
 
-/// As `ECDSA P-256`, or the identifier of what is not accepted here.
-fn key(spki: &[u8], id: der::oid::ObjectIdentifier) -> String {
-    match PublicKey::from_spki(spki) {
-        Ok(key) => key.algorithm().to_string(),
-        Err(fault) => format!("{id}: {fault}"),
-    }
-}
-
-fn algorithm(id: der::oid::ObjectIdentifier) -> String {
-    match id.to_string().as_str() {
-        "1.2.840.10045.4.3.2" => "ECDSA with SHA-256".to_owned(),
-        "1.2.840.10045.4.3.3" => "ECDSA with SHA-384".to_owned(),
-        "1.2.840.10045.4.3.4" => "ECDSA with SHA-512".to_owned(),
-        "1.2.840.113549.1.1.5" => "RSA with SHA-1".to_owned(),
-        "1.2.840.113549.1.1.10" => "RSA-PSS".to_owned(),
-        "1.2.840.113549.1.1.11" => "RSA with SHA-256".to_owned(),
-        "1.2.840.113549.1.1.12" => "RSA with SHA-384".to_owned(),
-        "1.2.840.113549.1.1.13" => "RSA with SHA-512".to_owned(),
-        "1.3.101.112" => "Ed25519".to_owned(),
-        other => other.to_owned(),
-    }
-}
-
 /// Without leading zero bytes.
 fn serial(bytes: &[u8]) -> String {
     let first = bytes.iter().position(|byte| *byte != 0).unwrap_or(bytes.len().saturating_sub(1));
     hex(bytes.get(first..).unwrap_or_default())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// With what could garble a terminal escaped.
-fn escaped(text: &impl ToString) -> String {
-    text.to_string().escape_debug().to_string()
 }

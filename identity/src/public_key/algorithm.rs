@@ -69,8 +69,8 @@ impl SignatureAlgorithm {
         }
     }
 
-    /// From an AlgorithmIdentifier; `None` for every other algorithm.
-    pub(crate) fn from_der(identifier: &[u8]) -> Option<Self> {
+    /// From an AlgorithmIdentifier in DER; `None` for every other algorithm.
+    pub fn from_der(identifier: &[u8]) -> Option<Self> {
         match identifier {
             ECDSA_SHA256 => Some(Self::EcdsaSha256),
             ECDSA_SHA384 => Some(Self::EcdsaSha384),

@@ -17,7 +17,7 @@ use super::{escaped, hex, line};
 
 /// Those that matter to a mesh by name, and the others by their identifiers.
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Extensions {
+pub(crate) struct Extensions {
     /// As `URI:spiffe://td/ns/a/sa/b`.
     names: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -46,7 +46,7 @@ pub(super) struct Extensions {
 }
 
 impl Extensions {
-    pub(super) fn of(extensions: &[Extension]) -> Self {
+    pub(crate) fn of(extensions: &[Extension]) -> Self {
         let mut all = Self::default();
         for extension in extensions {
             let name = name(extension.extn_id);
@@ -66,7 +66,7 @@ impl Extensions {
     }
 
     /// What it is best known by.
-    pub(super) fn first_name(&self) -> Option<&String> {
+    pub(crate) fn first_name(&self) -> Option<&String> {
         self.names.first()
     }
 
