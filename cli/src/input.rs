@@ -67,19 +67,33 @@ impl Source {
     /// # Errors
     /// It cannot be had, or nothing known is in it. The error says what was found instead.
     pub(crate) async fn read(&self) -> Result<Vec<Item>> {
+        match self {
+            Self::Server(address) => presented::chain(address).await,
+            _ => read::items(&self.bytes().await?, &self.to_string()),
+        }
+    }
+
+    /// What is there, as text.
+    ///
+    /// # Errors
+    /// It cannot be had, or is none.
+    pub(crate) async fn text(&self) -> Result<String> {
+        String::from_utf8(self.bytes().await?).with_context(|| format!("{self} is no text"))
+    }
+
+    async fn bytes(&self) -> Result<Vec<u8>> {
         let origin = self.to_string();
-        let bytes = match self {
+        match self {
             Self::File(path) => {
                 let file = File::open(path).with_context(|| format!("cannot read {origin}"))?;
                 let metadata = file.metadata().with_context(|| format!("cannot read {origin}"))?;
                 ensure!(!metadata.is_dir(), "{origin} is a directory: name a file in it");
-                bounded(file, &origin)?
+                bounded(file, &origin)
             }
-            Self::StandardInput => bounded(io::stdin().lock(), &origin)?,
-            Self::Document(url) => document::fetch(url).await?,
-            Self::Server(address) => return presented::chain(address).await,
-        };
-        read::items(&bytes, &origin)
+            Self::StandardInput => bounded(io::stdin().lock(), &origin),
+            Self::Document(url) => document::fetch(url).await,
+            Self::Server(address) => bail!("{address} presents certificates, and nothing else is read of it"),
+        }
     }
 
     /// The certificates in it: at least one.

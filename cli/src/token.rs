@@ -6,19 +6,21 @@
 mod inspection;
 pub(crate) mod key_directory;
 
-use std::fs;
-use std::io::{self, Read};
+use std::fmt::{self, Display};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, ensure};
 use clap::{Args, Subcommand};
+use serde::Serialize;
 use signet_identity::jwt::{DEVELOPMENT_ISSUER, DevelopmentIssuer, Pod, TokenRequest};
 use signet_identity::{Clock, SpiffeId, TrustDomain};
 use signet_runtime::SystemClock;
 
+use crate::input::Source;
 use crate::outcome::Outcome;
-use crate::output::Console;
+use crate::output::{Console, json_moment};
+use crate::task;
 use inspection::Inspection;
 
 /// What can be done with tokens.
@@ -74,8 +76,9 @@ pub(crate) struct Mint {
 /// The token to show.
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
-    /// File with the token; standard input if there is none, or `-`
-    file: Option<PathBuf>,
+    /// Where the token is: a file, `-` or nothing for standard input, or https://...
+    #[arg(value_name = "INPUT", default_value = "-")]
+    input: Source,
 }
 
 const MINT_EXAMPLES: &str = "\
@@ -96,7 +99,10 @@ In the configuration of signet-ca, which must then run with --development:
 const INSPECT_EXAMPLES: &str = "\
 Examples:
   signet token inspect /var/run/secrets/tokens/istio-token
-  kubectl create token orders --audience istio-ca | signet token inspect";
+  kubectl create token orders --audience istio-ca | signet token inspect
+  signet token inspect --output json ./token
+
+Exit code 1: by its own times it is not good now. Who signed it, nobody looks at.";
 
 impl TokenCommand {
     /// Does it.
@@ -110,12 +116,15 @@ impl TokenCommand {
                     console.note(format_args!("made a new issuer's key in {keys}"))?;
                 }
                 let token = mint.issuer.open()?.mint(&request, now)?;
-                console.verbatim(format!("{token}\n").as_bytes())?;
+                console.answer(&Minted { token, expires_at: now + request.lifetime })?;
             }
+            // JSON already, whatever the format.
             Self::Jwks(issuer) => console.verbatim(format!("{}\n", issuer.open()?.jwks_json()).as_bytes())?,
             Self::Inspect(inspect) => {
-                let token = inspect.read()?;
-                console.verbatim(Inspection::of(&token)?.at(now).to_string().as_bytes())?;
+                let text = task::block_on(|_| async move { inspect.input.text().await })?;
+                let inspection = Inspection::of(&text)?.at(now);
+                console.answer(&inspection)?;
+                return Ok(inspection.is_good().into());
             }
         }
         Ok(Outcome::Held)
@@ -155,18 +164,17 @@ impl Mint {
     }
 }
 
-impl Inspect {
-    fn read(&self) -> Result<String> {
-        match &self.file {
-            Some(file) if file.as_os_str() != "-" => {
-                fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
-            }
-            _ => {
-                let mut token = String::new();
-                io::stdin().read_to_string(&mut token).context("cannot read a token from standard input")?;
-                Ok(token)
-            }
-        }
+/// A token, to be used.
+#[derive(Debug, Serialize)]
+struct Minted {
+    token: String,
+    #[serde(serialize_with = "json_moment")]
+    expires_at: SystemTime,
+}
+
+impl Display for Minted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.token)
     }
 }
 

@@ -62,7 +62,8 @@ fn nothing_is_overwritten_unasked() {
 /// The help says what a correct CA answers, so ours must.
 #[test]
 fn each_way_to_break_a_csr_gets_the_answer_that_its_help_promises() {
-    for broken in Break::value_variants() {
+    // Whose identity it is, only the token tells.
+    for broken in Break::value_variants().iter().filter(|broken| **broken != Break::OtherIdentity) {
         let key = broken.key(Kind::P256).unwrap();
         let der = broken.csr(ID, &key).unwrap();
         let answer = Portrait::of(&item(&der)).answer();

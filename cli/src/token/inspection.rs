@@ -7,6 +7,8 @@ use anyhow::{Context, Result};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use humantime::{format_duration, format_rfc3339_seconds};
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 use signet_identity::jwt::DEVELOPMENT_ISSUER;
 
@@ -21,9 +23,11 @@ pub(super) struct Inspection {
 }
 
 impl Inspection {
-    /// Takes a token apart: three parts between dots, of which the first two are JSON objects (RFC 7515 §7.1).
+    /// Takes a token apart: three parts between dots, of which the first two are JSON objects (RFC 7515 §7.1). It may
+    /// stand as in a header, behind `Bearer `.
     pub(super) fn of(token: &str) -> Result<Self> {
         let token = token.trim();
+        let token = token.strip_prefix("Bearer ").unwrap_or(token).trim();
         let mut parts = token.split('.');
         let (header, claims) =
             parts.next().zip(parts.next()).context("this is no token: it has no dots in it")?;
@@ -35,32 +39,87 @@ impl Inspection {
         })
     }
 
-    /// As text for a person who reads it at this moment.
-    pub(super) fn at(&self, now: SystemTime) -> impl fmt::Display {
-        fmt::from_fn(move |f| {
-            writeln!(f, "Not verified: anybody could have written this.")?;
-            if self.claims.get("iss").and_then(Value::as_str) == Some(DEVELOPMENT_ISSUER) {
-                writeln!(f, "It calls itself a token for development.")?;
-            }
-            writeln!(f, "By its own times it {}.", self.standing(now))?;
-            section(f, "header", &self.header, now)?;
-            section(f, "claims", &self.claims, now)
-        })
+    /// For somebody who reads it at this moment.
+    pub(super) fn at(self, now: SystemTime) -> Seen {
+        Seen { token: self, now }
+    }
+
+    /// What its times make of it at `now`, without leeway: `exp` is the first moment at which it is over (RFC 7519
+    /// §4.1.4), `nbf` the first at which it is good (§4.1.5). The CA requires both.
+    fn standing(&self, now: SystemTime) -> Standing {
+        let moment = |name| self.claims.get(name).and_then(moment);
+        match (moment("nbf"), moment("exp")) {
+            (_, None) => Standing::NoEnd,
+            (None, _) => Standing::NoStart,
+            (_, Some(end)) if end <= now => Standing::Expired { end },
+            (Some(start), _) if now < start => Standing::NotYetValid { start },
+            (_, Some(end)) => Standing::Valid { end },
+        }
     }
 }
 
-impl Inspection {
-    /// What its times make of it at `now`, without leeway: `exp` is the first moment at which it is over (RFC 7519
-    /// §4.1.4), `nbf` the first at which it is good (§4.1.5). The CA requires both.
-    fn standing(&self, now: SystemTime) -> String {
-        let moment = |name| self.claims.get(name).and_then(moment);
-        match (moment("nbf"), moment("exp")) {
-            (_, None) => "has no end (`exp`) that is understood, and signet-ca refuses it".to_owned(),
-            (None, _) => "has no start (`nbf`) that is understood, and signet-ca refuses it".to_owned(),
-            (_, Some(end)) if end <= now => format!("expired {} ago", between(end, now)),
-            (Some(start), _) if now < start => format!("is not yet valid: in {}", between(now, start)),
-            (_, Some(end)) => format!("is valid for {}", between(now, end)),
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    NoEnd,
+    NoStart,
+    Expired { end: SystemTime },
+    NotYetValid { start: SystemTime },
+    Valid { end: SystemTime },
+}
+
+/// A token at a moment.
+#[derive(Debug)]
+pub(super) struct Seen {
+    token: Inspection,
+    now: SystemTime,
+}
+
+impl Seen {
+    /// By its own times, and nothing else.
+    pub(super) fn is_good(&self) -> bool {
+        matches!(self.token.standing(self.now), Standing::Valid { .. })
+    }
+}
+
+impl fmt::Display for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { token, now } = self;
+        writeln!(f, "Not verified: anybody could have written this.")?;
+        if token.claims.get("iss").and_then(Value::as_str) == Some(DEVELOPMENT_ISSUER) {
+            writeln!(f, "It calls itself a token for development.")?;
         }
+        write!(f, "By its own times it ")?;
+        match token.standing(*now) {
+            Standing::NoEnd => {
+                writeln!(f, "has no end (`exp`) that is understood, and signet-ca refuses it.")?
+            }
+            Standing::NoStart => {
+                writeln!(f, "has no start (`nbf`) that is understood, and signet-ca refuses it.")?
+            }
+            Standing::Expired { end } => writeln!(f, "expired {} ago.", between(end, *now))?,
+            Standing::NotYetValid { start } => writeln!(f, "is not yet valid: in {}.", between(*now, start))?,
+            Standing::Valid { end } => writeln!(f, "is valid for {}.", between(*now, end))?,
+        }
+        section(f, "header", &token.header, *now)?;
+        section(f, "claims", &token.claims, *now)
+    }
+}
+
+impl Serialize for Seen {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let standing = match self.token.standing(self.now) {
+            Standing::NoEnd | Standing::NoStart => "unknown",
+            Standing::Expired { .. } => "expired",
+            Standing::NotYetValid { .. } => "not yet valid",
+            Standing::Valid { .. } => "valid",
+        };
+        let mut object = serializer.serialize_struct("Token", 5)?;
+        object.serialize_field("held", &self.is_good())?;
+        object.serialize_field("verified", &false)?;
+        object.serialize_field("standing", standing)?;
+        object.serialize_field("header", &self.token.header)?;
+        object.serialize_field("claims", &self.token.claims)?;
+        object.end()
     }
 }
 

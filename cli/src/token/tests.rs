@@ -1,5 +1,6 @@
 //! The command as it is typed.
 
+use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
@@ -145,6 +146,55 @@ fn a_time_is_shown_as_the_ca_reads_it() {
         let claims = URL_SAFE_NO_PAD.encode(format!("{{\"exp\":{exp}}}"));
         let inspected = Inspection::of(&format!("e30.{claims}.x")).unwrap().at(UNIX_EPOCH).to_string();
         assert!(inspected.contains(&format!("  exp  {shown}")), "{exp}: {inspected}");
+    }
+}
+
+/// The CA decides by `jwt::verify`: what is said here must be what happens there, to the second and its fractions.
+#[test]
+fn a_token_that_is_called_good_is_one_whose_times_the_ca_accepts() {
+    let issuer = tempfile::tempdir().unwrap();
+    let keys = issuer.path().join("issuer");
+    run(&["mint"], &keys);
+    let key = key_directory::open(&keys).unwrap();
+    let development = DevelopmentIssuer::new(key, DEVELOPMENT_ISSUER.to_owned());
+    let jwks = Jwks::from_json(development.jwks_json().as_bytes()).unwrap();
+    let rules = TokenRules {
+        issuer: DEVELOPMENT_ISSUER.to_owned(),
+        audiences: vec!["istio-ca".to_owned()],
+        leeway: Duration::ZERO,
+    };
+    let minted_at = UNIX_EPOCH + Duration::from_secs(2_000_000_000);
+    let request = TokenRequest {
+        namespace: "shop".to_owned(),
+        service_account: "orders".to_owned(),
+        audiences: vec!["istio-ca".to_owned()],
+        lifetime: Duration::from_secs(60),
+        pod: Pod::default(),
+    };
+    let token = development.mint(&request, minted_at).unwrap();
+    for millis in [-1_000, -1, 0, 1, 59_999, 60_000, 60_001, 3_600_000_i64] {
+        let offset = Duration::from_millis(millis.unsigned_abs());
+        let now = if millis < 0 { minted_at - offset } else { minted_at + offset };
+        let called_good = Inspection::of(&token).unwrap().at(now).is_good();
+        assert_eq!(
+            called_good,
+            verify(&token, &jwks, &rules, now).is_ok(),
+            "{millis} ms after it was minted"
+        );
+    }
+}
+
+#[test]
+fn a_script_gets_the_claims_and_whether_the_times_are_good() {
+    let token = format!("Bearer e30.{}.x", URL_SAFE_NO_PAD.encode(r#"{"nbf":0,"exp":1000,"aud":["a"]}"#));
+    for (now, held, standing) in [(999, true, "valid"), (1000, false, "expired")] {
+        let seen = Inspection::of(&token).unwrap().at(UNIX_EPOCH + Duration::from_secs(now));
+        let json = serde_json::to_value(&seen).unwrap();
+        assert_eq!(
+            (&json["held"], &json["standing"], &json["verified"]),
+            (&held.into(), &standing.into(), &false.into())
+        );
+        assert_eq!(json["claims"]["aud"][0], "a");
     }
 }
 
