@@ -76,17 +76,20 @@ pub async fn services(
     for service in ["", SERVICE_NAME] {
         reporter.set_service_status(service, tonic_health::ServingStatus::Serving).await;
     }
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .with_service_name(SERVICE_NAME)
-        .with_service_name("grpc.health.v1.Health")
-        .build_v1()?
-        .max_decoding_message_size(MOST_QUESTION_BYTES);
+    let described = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .with_service_name(SERVICE_NAME)
+            .with_service_name("grpc.health.v1.Health")
+    };
+    let reflection = described().build_v1()?.max_decoding_message_size(MOST_QUESTION_BYTES);
+    // What gRPC for Python asks by.
+    let alpha = described().build_v1alpha()?.max_decoding_message_size(MOST_QUESTION_BYTES);
     let health = health.max_decoding_message_size(MOST_QUESTION_BYTES);
     let certificates =
         IstioCertificateServiceServer::new(service).max_decoding_message_size(max_message_bytes);
-    let others = Routes::new(health).add_service(reflection).prepare();
+    let others = Routes::new(health).add_service(reflection).add_service(alpha).prepare();
     Ok((CaServices { certificates, others }, Health(reporter)))
 }
 

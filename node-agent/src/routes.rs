@@ -39,16 +39,20 @@ impl Health {
 
 /// All services of one socket.
 pub(crate) fn routes(service: SdsService, health: &Health) -> Result<Routes, ReflectionError> {
-    let reflection = Builder::configure()
-        .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .with_service_name(SERVICE_NAME)
-        .with_service_name("grpc.health.v1.Health")
-        .build_v1()?
-        .max_decoding_message_size(MOST_QUESTION_BYTES);
+    let described = || {
+        Builder::configure()
+            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .with_service_name(SERVICE_NAME)
+            .with_service_name("grpc.health.v1.Health")
+    };
+    let reflection = described().build_v1()?.max_decoding_message_size(MOST_QUESTION_BYTES);
+    // What gRPC for Python asks by.
+    let alpha = described().build_v1alpha()?.max_decoding_message_size(MOST_QUESTION_BYTES);
     let health = HealthServer::new(HealthService::from_health_reporter(health.0.clone()))
         .max_decoding_message_size(MOST_QUESTION_BYTES);
-    Ok(Routes::new(service.into_server()).add_service(health).add_service(reflection).prepare())
+    let routes = Routes::new(service.into_server()).add_service(health);
+    Ok(routes.add_service(reflection).add_service(alpha).prepare())
 }
 
 /// Questions of health and reflection are names; the longest of ours has a tenth of this.

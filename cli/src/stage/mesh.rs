@@ -45,6 +45,8 @@ pub enum TokenPath {
     Volume,
     /// The first token, for ever.
     StaticHeader,
+    /// Read from the workload's volume for each stream by `google_grpc`, and sent under this header.
+    GoogleGrpc(&'static str),
     /// Read from the workload's volume by the agent; the proxy shows none.
     Agent,
 }
@@ -164,6 +166,9 @@ impl Wiring<'_> {
         let token = match self.plan.frontend_token {
             TokenPath::Volume => from_volume(frontend),
             TokenPath::StaticHeader => TokenDelivery::StaticHeader(frontend.mint_token()?),
+            TokenPath::GoogleGrpc(header) => {
+                TokenDelivery::GoogleGrpc { file: frontend.token_file().to_owned(), header }
+            }
             TokenPath::Agent => TokenDelivery::ByAgent,
         };
         Ok(ClientSidecar {
@@ -187,7 +192,7 @@ impl Wiring<'_> {
     fn secrets(&self, workload: &Workload, token: TokenDelivery) -> SecretSource {
         let socket = match token {
             TokenDelivery::ByAgent => &self.private_socket,
-            TokenDelivery::Injected(_) | TokenDelivery::StaticHeader(_) => &self.socket,
+            _ => &self.socket,
         };
         SecretSource {
             cluster: agent_cluster(workload.name()),

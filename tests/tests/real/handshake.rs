@@ -30,6 +30,19 @@ fn delta_with_a_token_from_the_configuration() {
     alone(async |programs| who_may_call(programs, SdsVariant::Delta, TokenPath::StaticHeader).await);
 }
 
+/// gRPC's own client in Envoy, as Istio 1.1 configured it: it sends the path of the socket as `:authority`.
+#[test]
+fn google_grpc_with_the_header_of_istio() {
+    let token = TokenPath::GoogleGrpc("istio_sds_credentials_header-bin");
+    alone(async |programs| who_may_call(programs, SdsVariant::StateOfTheWorld, token).await);
+}
+
+#[test]
+fn google_grpc_with_the_header_as_istio_1_1_spelt_it() {
+    let token = TokenPath::GoogleGrpc("istio_sds_credentail_header-bin");
+    alone(async |programs| who_may_call(programs, SdsVariant::StateOfTheWorld, token).await);
+}
+
 async fn who_may_call(programs: &Programs, variant: SdsVariant, frontend_token: TokenPath) -> Result<()> {
     let plan = Plan {
         leaf_lifetime: Duration::from_secs(600),

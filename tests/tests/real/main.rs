@@ -6,6 +6,7 @@
 
 mod bench_sds;
 mod ca_crash;
+mod clients;
 mod demo;
 mod documentation;
 mod handshake;

@@ -24,6 +24,14 @@ pub enum TokenDelivery {
     Injected(PathBuf),
     /// This one for ever, written into the configuration.
     StaticHeader(String),
+    /// By gRPC's own client in place of Envoy's, as Istio 1.1 had it: read from this file for each stream, and sent
+    /// under this header.
+    GoogleGrpc {
+        /// The file.
+        file: PathBuf,
+        /// The header, in lower case.
+        header: &'static str,
+    },
     /// Not at all: the agent has it.
     ByAgent,
 }
@@ -55,15 +63,18 @@ impl SecretSource {
             TokenDelivery::StaticHeader(token) => {
                 vec![json!({"key": "authorization", "value": format!("Bearer {token}")})]
             }
-            TokenDelivery::Injected(_) | TokenDelivery::ByAgent => vec![],
+            _ => vec![],
         };
-        let service = json!({
-            "envoy_grpc": {
-                "cluster_name": self.cluster,
-                "retry_policy": {"retry_back_off": {"base_interval": "0.1s", "max_interval": "1s"}},
-            },
-            "initial_metadata": metadata,
-        });
+        let service = match &self.token {
+            TokenDelivery::GoogleGrpc { file, header } => self.google_grpc(file, header),
+            _ => json!({
+                "envoy_grpc": {
+                    "cluster_name": self.cluster,
+                    "retry_policy": {"retry_back_off": {"base_interval": "0.1s", "max_interval": "1s"}},
+                },
+                "initial_metadata": metadata,
+            }),
+        };
         json!({
             "resource_api_version": "V3",
             "initial_fetch_timeout": "0s",
@@ -76,6 +87,22 @@ impl SecretSource {
                 "grpc_services": [service],
             },
         })
+    }
+
+    /// Nothing but what it takes: no channel arguments.
+    fn google_grpc(&self, token: &Path, header: &str) -> Value {
+        let credentials = "envoy.grpc_credentials.file_based_metadata";
+        json!({"google_grpc": {
+            "target_uri": format!("unix:{}", self.socket.display()),
+            "stat_prefix": self.cluster,
+            "channel_credentials": {"local_credentials": {}},
+            "credentials_factory_name": credentials,
+            "call_credentials": [{"from_plugin": {"name": credentials, "typed_config": {
+                "@type": "type.googleapis.com/envoy.config.grpc_credential.v3.FileBasedMetadataConfig",
+                "secret_data": {"filename": token},
+                "header_key": header,
+            }}}],
+        }})
     }
 
     /// The cluster that leads to the agent. Pings notice an agent that hangs, which TCP would not.
