@@ -3,7 +3,7 @@
 programs := -p signet-ca -p signet-node-agent -p signet
 target := $(or $(CARGO_TARGET_DIR),$(CARGO_BUILD_TARGET_DIR),target)
 
-.PHONY: help demo check test bench
+.PHONY: help demo check test bench fuzz
 
 help: ## List the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 14
@@ -21,3 +21,7 @@ test: ## Run every test, also those against real Envoys
 bench: ## Measure it in about 5 minutes: a table, target/bench/latest.json and .svg (PARTS="issue storm": those alone)
 	@cargo build --quiet --release $(programs)
 	@cargo run --quiet --release -p signet-tests --bin signet-bench -- $(PARTS)
+
+fuzz: ## Fuzz what hostile bytes reach first, for a minute (SECONDS=600 for longer)
+	@fuzz=$$(scripts/tool cargo-fuzz 0.13.2) && \
+	RUSTC_BOOTSTRAP=1 "$$fuzz" run --fuzz-dir fuzz authority -- -max_total_time=$(or $(SECONDS),60) -max_len=4096

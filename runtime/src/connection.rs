@@ -15,6 +15,8 @@ mod socket;
 pub use limits::Limits;
 pub use requests::Services;
 
+#[cfg(any(test, feature = "testing"))]
+pub use authority::given_to_h2;
 pub(crate) use authority::mended;
 
 use std::{

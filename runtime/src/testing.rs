@@ -9,6 +9,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+pub use crate::connection::given_to_h2;
 use signet_identity::Clock;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{

@@ -7,6 +7,7 @@ use der::Decode;
 use der::oid::{AssociatedOid, ObjectIdentifier};
 use serde::Serialize;
 use x509_cert::ext::Extension;
+use x509_cert::ext::pkix::constraints::name::GeneralSubtree;
 use x509_cert::ext::pkix::name::{GeneralName, GeneralNames};
 use x509_cert::ext::pkix::{
     AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, KeyUsage, KeyUsages, NameConstraints,
@@ -27,8 +28,9 @@ pub(crate) struct Extensions {
     /// `CA:TRUE`, `CA:TRUE, pathlen:0`, or `CA:FALSE`.
     #[serde(skip_serializing_if = "Option::is_none")]
     basic_constraints: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name_constraints: Option<&'static str>,
+    /// As `only URI:.example`, `not DNS:b.example`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    name_constraints: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     subject_key_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -91,14 +93,13 @@ impl Extensions {
             }
             NameConstraints::OID => {
                 let constraints = NameConstraints::from_der(value)?;
-                let trees = [constraints.permitted_subtrees, constraints.excluded_subtrees];
-                let mut bases = trees.iter().flatten().flatten().map(|tree| &tree.base);
-                let uris = bases.any(|base| matches!(base, GeneralName::UniformResourceIdentifier(_)));
-                self.name_constraints = Some(if uris {
-                    "on URIs: rustls peers refuse every SVID under it"
-                } else {
-                    "not on URIs"
-                });
+                let below = |trees: Option<Vec<GeneralSubtree>>| {
+                    trees.unwrap_or_default().iter().map(|tree| one_name(&tree.base)).collect::<Vec<_>>()
+                };
+                let permitted = below(constraints.permitted_subtrees);
+                let excluded = below(constraints.excluded_subtrees);
+                self.name_constraints = permitted.iter().map(|name| format!("only {name}")).collect();
+                self.name_constraints.extend(excluded.iter().map(|name| format!("not {name}")));
             }
             SubjectKeyIdentifier::OID => {
                 let SubjectKeyIdentifier(id) = SubjectKeyIdentifier::from_der(value)?;
@@ -134,13 +135,17 @@ impl Display for Extensions {
         }
         for (label, value, name) in [
             ("constraints", self.basic_constraints.as_deref(), "basicConstraints"),
-            ("names below", self.name_constraints, "nameConstraints"),
             ("key id", self.subject_key_id.as_deref(), "subjectKeyIdentifier"),
             ("signer's id", self.authority_key_id.as_deref(), "authorityKeyIdentifier"),
         ] {
             if let Some(value) = value {
                 line(f, label, &format!("{value}{}", self.mark(name)))?;
             }
+        }
+        for constraint in &self.name_constraints {
+            let uri = constraint.contains(" URI:");
+            let note = if uri { ": rustls peers refuse every SVID under it" } else { "" };
+            line(f, "names below", &format!("{constraint}{note}{}", self.mark("nameConstraints")))?;
         }
         for other in &self.others {
             line(f, "extension", &format!("{other}{}", self.mark(other)))?;
@@ -153,7 +158,11 @@ impl Display for Extensions {
 }
 
 fn shown(names: &GeneralNames) -> Vec<String> {
-    let one = |name: &GeneralName| match name {
+    names.iter().map(one_name).collect()
+}
+
+fn one_name(name: &GeneralName) -> String {
+    match name {
         GeneralName::UniformResourceIdentifier(uri) => format!("URI:{}", escaped(&uri.as_str())),
         GeneralName::DnsName(name) => format!("DNS:{}", escaped(&name.as_str())),
         GeneralName::Rfc822Name(address) => format!("email:{}", escaped(&address.as_str())),
@@ -168,8 +177,7 @@ fn shown(names: &GeneralNames) -> Vec<String> {
         GeneralName::DirectoryName(name) => format!("directory:{}", escaped(name)),
         GeneralName::RegisteredId(id) => format!("id:{id}"),
         GeneralName::OtherName(_) | GeneralName::EdiPartyName(_) => "another kind of name".to_owned(),
-    };
-    names.iter().map(one).collect()
+    }
 }
 
 fn usages(usage: KeyUsage) -> Vec<&'static str> {

@@ -3,7 +3,7 @@
 use der::oid::ObjectIdentifier;
 use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage};
 
-use crate::x509::{AltName, Certificate, X509Error, oid};
+use crate::x509::{AltName, Certificate, Extension, X509Error, oid};
 use crate::{SpiffeId, SpiffeIdError};
 
 use super::SvidError;
@@ -108,16 +108,12 @@ fn of_leaf(leaf: &Certificate<'_>, uris: &[&str]) -> Result<Vec<BrokenRule>, X50
     if is_ca(leaf)? {
         broken.push(BrokenRule::Ca);
     }
-    match usage(leaf)? {
-        None => broken.push(BrokenRule::NoKeyUsage),
-        Some(usage) => {
-            if usage.key_cert_sign() || usage.crl_sign() {
-                broken.push(BrokenRule::MaySign);
-            }
-            if !usage.digital_signature() {
-                broken.push(BrokenRule::NoDigitalSignature);
-            }
-        }
+    let usage = usage(leaf, &mut broken)?;
+    if usage.is_some_and(|usage| usage.key_cert_sign() || usage.crl_sign()) {
+        broken.push(BrokenRule::MaySign);
+    }
+    if usage.is_some_and(|usage| !usage.digital_signature()) {
+        broken.push(BrokenRule::NoDigitalSignature);
     }
     if let Some(ExtendedKeyUsage(uses)) = leaf.extensions.decode(oid::EXTENDED_KEY_USAGE)?
         && !(uses.contains(&oid::SERVER_AUTH) && uses.contains(&oid::CLIENT_AUTH))
@@ -135,10 +131,8 @@ fn of_leaf(leaf: &Certificate<'_>, uris: &[&str]) -> Result<Vec<BrokenRule>, X50
 /// A signing certificate need not be an SVID (X-06 is no must).
 fn of_authority(authority: &Certificate<'_>, uris: &[&str]) -> Result<Vec<BrokenRule>, X509Error> {
     let mut broken = Vec::new();
-    match usage(authority)? {
-        None => broken.push(BrokenRule::NoKeyUsage),
-        Some(usage) if !usage.key_cert_sign() => broken.push(BrokenRule::MayNotSign),
-        Some(_) => {}
+    if usage(authority, &mut broken)?.is_some_and(|usage| !usage.key_cert_sign()) {
+        broken.push(BrokenRule::MayNotSign);
     }
     broken.extend(unknown_critical(authority, KNOWN_OF_AUTHORITIES));
     if uris.len() > 1 {
@@ -153,10 +147,12 @@ fn is_ca(certificate: &Certificate<'_>) -> Result<bool, X509Error> {
     Ok(constraints.is_some_and(|constraints| constraints.ca))
 }
 
-/// `None` also where it is not critical.
-fn usage(certificate: &Certificate<'_>) -> Result<Option<KeyUsage>, X509Error> {
-    let critical = certificate.extensions.find(oid::KEY_USAGE).is_some_and(|extension| extension.critical);
-    Ok(certificate.extensions.decode(oid::KEY_USAGE)?.filter(|_| critical))
+/// What the key may do, if that is said; that it is said, and must be understood, is a rule by itself.
+fn usage(certificate: &Certificate<'_>, broken: &mut Vec<BrokenRule>) -> Result<Option<KeyUsage>, X509Error> {
+    if !certificate.extensions.find(oid::KEY_USAGE).is_some_and(|extension| extension.critical) {
+        broken.push(BrokenRule::NoKeyUsage);
+    }
+    Ok(certificate.extensions.decode(oid::KEY_USAGE)?)
 }
 
 fn uris<'a>(certificate: &Certificate<'a>) -> Result<Vec<&'a str>, X509Error> {
@@ -167,10 +163,12 @@ fn uris<'a>(certificate: &Certificate<'a>) -> Result<Vec<&'a str>, X509Error> {
     Ok(certificate.extensions.alt_names()?.into_iter().filter_map(uri).collect())
 }
 
-fn unknown_critical(certificate: &Certificate<'_>, known: &[ObjectIdentifier]) -> Option<BrokenRule> {
-    let mut extensions = certificate.extensions.iter();
-    let unknown = extensions.find(|extension| extension.critical && !known.contains(&extension.id));
-    unknown.map(|extension| BrokenRule::UnknownCritical(extension.id))
+fn unknown_critical<'a>(
+    certificate: &'a Certificate<'_>,
+    known: &'a [ObjectIdentifier],
+) -> impl Iterator<Item = BrokenRule> + 'a {
+    let unknown = |extension: &&Extension<'_>| extension.critical && !known.contains(&extension.id);
+    certificate.extensions.iter().filter(unknown).map(|extension| BrokenRule::UnknownCritical(extension.id))
 }
 
 fn san_not_critical(certificate: &Certificate<'_>) -> Option<BrokenRule> {

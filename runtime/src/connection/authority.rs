@@ -15,6 +15,8 @@
 mod fields;
 mod frames;
 mod huffman;
+#[cfg(any(test, feature = "testing"))]
+mod pieces;
 
 use std::{
     io,
@@ -32,6 +34,8 @@ use tokio::{
 };
 
 use frames::Frames;
+#[cfg(any(test, feature = "testing"))]
+pub use pieces::given_to_h2;
 
 /// The socket, from whose requests h2 accepts every authority that the core of gRPC sends.
 pub(crate) fn mended(socket: UnixStream) -> Join<Mended<OwnedReadHalf>, OwnedWriteHalf> {

@@ -1,6 +1,9 @@
 //! All that is wrong with a certificate, by the numbers of the rules.
 
-use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose, SanType};
+use rcgen::{
+    BasicConstraints, CertificateParams, CustomExtension, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose,
+    SanType,
+};
 
 use super::{BrokenRule, broken_rules};
 use crate::test_support::now;
@@ -27,6 +30,22 @@ fn every_fault_of_a_leaf_is_named_and_not_the_first_alone() {
                 leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
             },
             &["X-16", "X-15", "X-17", "X-01", "X-05"],
+        ),
+        (
+            "a usage that need not be understood, and the wrong one",
+            &[IDENTITY],
+            |leaf| {
+                leaf.key_usages.clear();
+                let cert_sign = vec![3, 2, 2, 4];
+                leaf.custom_extensions = vec![CustomExtension::from_oid_content(&[2, 5, 29, 15], cert_sign)];
+            },
+            &["X-13", "X-16", "X-15"],
+        ),
+        (
+            "two critical extensions that nobody knows",
+            &[IDENTITY],
+            |leaf| leaf.custom_extensions = [unknown(1), unknown(2)].to_vec(),
+            &["X-19", "X-19"],
         ),
     ] {
         assert_eq!(numbers_of(&leaf(uris, change)), numbers, "{name}");
@@ -87,6 +106,12 @@ fn leaf(uris: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Vec<u8> {
     let identity: SpiffeId = IDENTITY.parse().unwrap();
     let authority = TestAuthority::new("td.test", now());
     authority.leaf(key.public_key(), &identity, now()).uris(uris).change(change).sign()[0].to_vec()
+}
+
+fn unknown(last: u64) -> CustomExtension {
+    let mut unknown = CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 99999, last], vec![5, 0]);
+    unknown.set_criticality(true);
+    unknown
 }
 
 fn uri(text: &str) -> SanType {

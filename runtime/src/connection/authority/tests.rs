@@ -7,11 +7,12 @@ mod writing;
 
 use std::task::Waker;
 
+use super::pieces::{Pieces, read};
 use super::*;
 use crate::connection::wire::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PADDED, PRIORITY, frame,
 };
-use listening::{Pieces, accepted, accepted_as_it_is, connection, read};
+use listening::{accepted, accepted_as_it_is, connection};
 use writing::{
     AUTHORITY, Huffman, Index, Indexed, NEWEST, Name, NeverIndexed, NotIndexed, Raw, USER_AGENT, authority,
     block, block_after, huffman, indexed, literal, request, table_size,
