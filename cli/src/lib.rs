@@ -8,6 +8,7 @@ mod bench;
 mod cert;
 mod csr;
 mod demo;
+mod files;
 mod flags;
 mod input;
 pub mod load;

@@ -20,5 +20,4 @@ mod tally;
 pub use csrs::CsrKeys;
 pub use issuance::{Connections, Issuance, Requests, Until};
 pub use ledger::Ledger;
-pub(crate) use tally::status_name;
 pub use tally::{Latencies, Refusals, Tally};

@@ -26,7 +26,7 @@ pub(crate) use report::{Proof, Report};
 pub(crate) use style::{BAD, BOLD, DIM, GOOD, styled};
 pub(crate) use units::{
     json_moment, json_precise_moment, json_seconds, json_seconds_if_known, moment, precise_moment, printable,
-    span, wrapped,
+    span, status_name, wrapped,
 };
 
 /// The form of an answer.

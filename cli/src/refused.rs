@@ -8,7 +8,7 @@ use signet_client::Refusal;
 use signet_proto::metadata::REQUEST_ID;
 use tonic::{Code, Status};
 
-use crate::output::{BAD, json_seconds_if_known, printable, span, styled, wrapped};
+use crate::output::{BAD, json_seconds_if_known, printable, span, status_name, styled, wrapped};
 
 /// What was refused, in whose words, and what to do about it.
 #[derive(Debug, Serialize)]
@@ -38,7 +38,7 @@ impl Refused {
     /// `what` did not come about, for a sentence of its own.
     pub(crate) fn new(what: &'static str, refusal: Refusal, remedy: String) -> Self {
         let Refusal { code, message, request_id, retry_after } = refusal;
-        let status = format!("{code:?}");
+        let status = status_name(code);
         Self { held: false, what, refused: Word { status, message, request_id, retry_after, remedy } }
     }
 

@@ -79,6 +79,12 @@ impl Break {
         Ok(csr)
     }
 
+    /// Whether there is nothing to break in that way: a trust domain without letters, an identity without a path.
+    pub(super) fn is_in_vain(self, uri: &str) -> bool {
+        let named = self.draft(uri).map(|draft| draft.names).unwrap_or_default();
+        matches!(self, Self::UppercaseTrustDomain | Self::NoPath) && named == [Name::Uri(uri.to_owned())]
+    }
+
     fn draft(self, uri: &str) -> Result<Draft> {
         let mut draft = Draft::of(uri);
         let named = |name| Ok(Draft { names: vec![name], ..Draft::of(uri) });

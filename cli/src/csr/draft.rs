@@ -20,7 +20,7 @@ pub(super) struct Draft {
 }
 
 /// A SAN.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Name {
     Uri(String),
     Dns(String),

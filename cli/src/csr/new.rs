@@ -8,11 +8,11 @@ use clap::Args;
 use der::pem::{LineEnding, encode_string};
 use serde::Serialize;
 use signet_identity::SpiffeId;
-use signet_runtime::files::write_atomically;
 
 use super::broken::Break;
 use super::draft::{Draft, signed};
 use super::key::{Key, Kind};
+use crate::files;
 use crate::input::{Kind as Found, Source};
 use crate::outcome::{Outcome, Usage};
 use crate::output::Console;
@@ -70,7 +70,9 @@ struct Made {
 impl New {
     /// Makes it, and writes what is to be kept: the key first.
     pub(crate) fn run(self, console: &mut Console<'_>) -> Result<Outcome> {
-        self.refuse_to_overwrite()?;
+        self.refuse_what_is_not_wrong()?;
+        let kept = [&self.key_file, &self.csr_file];
+        files::refuse_to_overwrite(kept.into_iter().flatten(), self.force)?;
         let key = self.key()?;
         let der = match self.broken {
             Some(broken) => broken.csr(self.spiffe_id.as_str(), &key)?,
@@ -82,14 +84,12 @@ impl New {
         let csr_pem = encode_string("CERTIFICATE REQUEST", LineEnding::LF, &der)
             .map_err(|fault| anyhow!("the CSR cannot be written as PEM: {fault}"))?;
         if let Some(file) = &self.key_file {
-            write_atomically(file, key.to_pem()?.as_bytes(), 0o600)?;
-            console.note(format_args!("wrote {}", file.display()))?;
+            files::write(file, key.to_pem()?.as_bytes(), 0o600, console)?;
         } else if self.key.is_none() {
             console.note("the key of this CSR is kept nowhere; keep the next one with --key-file")?;
         }
         if let Some(file) = &self.csr_file {
-            write_atomically(file, csr_pem.as_bytes(), 0o644)?;
-            console.note(format_args!("wrote {}", file.display()))?;
+            files::write(file, csr_pem.as_bytes(), 0o644, console)?;
         }
         let expected = self.broken.map(Break::expected);
         if let Some(expected) = &expected {
@@ -119,16 +119,18 @@ impl New {
         Key::from_pem(&pem).with_context(|| format!("--key {} cannot be used", file.display()))
     }
 
-    fn refuse_to_overwrite(&self) -> Result<()> {
-        let mut files = [&self.key_file, &self.csr_file].into_iter().flatten();
-        match files.find(|file| !self.force && file.symlink_metadata().is_ok()) {
-            None => Ok(()),
-            Some(file) => {
-                let file = file.display();
-                Err(Usage(format!("{file} is there already: move it away, or overwrite it with --force"))
-                    .into())
-            }
+    /// A CSR that is called wrong must be.
+    fn refuse_what_is_not_wrong(&self) -> Result<()> {
+        let Some(broken) = self.broken else { return Ok(()) };
+        if broken == Break::WeakKey && self.key.is_some() {
+            let text =
+                "--break weak-key makes a key of its own: leave --key out, and keep it with --key-file";
+            return Err(Usage(text.to_owned()).into());
         }
+        if broken.is_in_vain(self.spiffe_id.as_str()) {
+            return Err(Usage(format!("there is nothing in {} to break in that way", self.spiffe_id)).into());
+        }
+        Ok(())
     }
 }
 

@@ -73,6 +73,21 @@ fn each_way_to_break_a_csr_gets_the_answer_that_its_help_promises() {
     }
 }
 
+/// A good key would make a CSR that is right, and is called wrong.
+#[test]
+fn a_weak_key_is_not_one_that_was_given() {
+    let error = run(&["new", ID, "--key", "key.pem", "--break", "weak-key"]).unwrap_err();
+    assert!(error.is::<Usage>() && error.to_string().contains("leave --key out"), "{error}");
+}
+
+#[test]
+fn what_cannot_be_broken_in_that_way_is_not_called_wrong() {
+    for (id, broken) in [("spiffe://10.0.0.1/a", "uppercase-trust-domain"), ("spiffe://td.test", "no-path")] {
+        let error = run(&["new", id, "--break", broken]).unwrap_err();
+        assert!(error.is::<Usage>() && error.to_string().contains("nothing in"), "{broken}: {error}");
+    }
+}
+
 #[test]
 fn what_is_malformed_is_refused_for_the_fault_that_was_made() {
     for (broken, is_meant) in [

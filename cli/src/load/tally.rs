@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::output::status_name;
 use hdrhistogram::{CreationError, Histogram};
 use signet_client::{CaError, Issued, Outage, Refusal};
-use tonic::Code;
 
 /// Requests that are done, by how they ended. A request that failed counts once, in the first row that it fits.
 #[derive(Debug, Clone)]
@@ -137,18 +137,6 @@ fn is_out_of_time(refusal: &Refusal) -> bool {
 
 fn status(refusal: &Refusal) -> String {
     status_name(refusal.code)
-}
-
-/// The name of a status as gRPC writes it.
-pub(crate) fn status_name(code: Code) -> String {
-    let mut name = String::new();
-    for letter in format!("{code:?}").chars() {
-        if letter.is_uppercase() && !name.is_empty() {
-            name.push('_');
-        }
-        name.push(letter.to_ascii_uppercase());
-    }
-    name
 }
 
 /// With everything that caused it.

@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use humantime::{format_duration, format_rfc3339_millis, format_rfc3339_seconds};
 use serde::Serializer;
+use tonic::Code;
 
 /// `2026-11-28T05:50:12Z`: what certificates can express.
 pub(crate) fn moment(at: SystemTime) -> String {
@@ -64,6 +65,18 @@ pub(crate) fn wrapped(indent: usize, text: &str) -> String {
         lines.push_str(&format!(" {word}"));
     }
     lines
+}
+
+/// The name of a status as gRPC writes it: `PERMISSION_DENIED`.
+pub(crate) fn status_name(code: Code) -> String {
+    let mut name = String::new();
+    for letter in format!("{code:?}").chars() {
+        if letter.is_uppercase() && !name.is_empty() {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_uppercase());
+    }
+    name
 }
 
 /// `serialize_with` of a time.

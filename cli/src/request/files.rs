@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::Args;
 use signet_client::Issued;
-use signet_runtime::files::write_atomically;
 
 use super::ask::Ask;
 use super::checks::pem;
-use crate::outcome::Usage;
+use crate::files;
 use crate::output::Console;
 
 /// Files to write.
@@ -32,12 +31,7 @@ pub(super) struct FileFlags {
 impl FileFlags {
     /// Before anything is asked for: a certificate that nobody can keep is issued for nothing.
     pub(super) fn refuse_to_overwrite(&self) -> Result<()> {
-        let there = self.wanted().find(|file| !self.force && file.symlink_metadata().is_ok());
-        there.map_or(Ok(()), |file| {
-            let text =
-                format!("{} is there already: move it away, or overwrite it with --force", file.display());
-            Err(Usage(text).into())
-        })
+        files::refuse_to_overwrite(self.wanted(), self.force)
     }
 
     /// Is anything to be written?
@@ -49,17 +43,17 @@ impl FileFlags {
     pub(super) fn write(&self, ask: &Ask, issued: &Issued, console: &mut Console<'_>) -> Result<()> {
         // The key first: a certificate without it is of no use.
         match (&self.key_file, &ask.key) {
-            (Some(file), Some(key)) => write(file, key.to_pkcs8_pem().as_bytes(), 0o600, console)?,
+            (Some(file), Some(key)) => files::write(file, key.to_pkcs8_pem().as_bytes(), 0o600, console)?,
             _ if ask.is_key_new => {
                 console.note("the key was made for this one request and is thrown away; keep the next one with --key-file")?;
             }
             _ => {}
         }
         if let Some(file) = &self.cert_file {
-            write(file, pem(&issued.chain).as_bytes(), 0o644, console)?;
+            files::write(file, pem(&issued.chain).as_bytes(), 0o644, console)?;
         }
         if let Some(file) = &self.bundle_file {
-            write(file, issued.bundle.to_pem().as_bytes(), 0o644, console)?;
+            files::write(file, issued.bundle.to_pem().as_bytes(), 0o644, console)?;
         }
         Ok(())
     }
@@ -67,10 +61,4 @@ impl FileFlags {
     fn wanted(&self) -> impl Iterator<Item = &Path> {
         [&self.cert_file, &self.key_file, &self.bundle_file].into_iter().flatten().map(PathBuf::as_path)
     }
-}
-
-fn write(file: &Path, content: &[u8], mode: u32, console: &mut Console<'_>) -> Result<()> {
-    write_atomically(file, content, mode)?;
-    console.note(format_args!("wrote {}", file.display()))?;
-    Ok(())
 }

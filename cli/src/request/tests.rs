@@ -108,9 +108,9 @@ fn a_refusal_shows_status_request_and_remedy_and_an_outage_is_none() {
     for (error, parts) in [
         (
             CaError::TokenRefused(refusal(Code::Unauthenticated)),
-            ["Unauthenticated", "r-7", "signet token inspect"],
+            ["UNAUTHENTICATED", "r-7", "signet token inspect"],
         ),
-        (CaError::Denied(refusal(Code::PermissionDenied)), ["PermissionDenied", "r-7", "and no other"]),
+        (CaError::Denied(refusal(Code::PermissionDenied)), ["PERMISSION_DENIED", "r-7", "and no other"]),
     ] {
         let shown = refused(error, &token).unwrap().to_string();
         assert!(parts.iter().all(|part| shown.contains(part)), "{shown}");

@@ -88,9 +88,9 @@ fn each_mistake_gets_its_words_and_its_exit_code() {
             (
                 &["spiffe://cluster.local/ns/shop/sa/frontend"][..],
                 1,
-                &["PermissionDenied", "request", "remedy"][..],
+                &["PERMISSION_DENIED", "request", "remedy"][..],
             ),
-            (&["--csr", text(&csr)?], 1, &["InvalidArgument", "request", "remedy"]),
+            (&["--csr", text(&csr)?], 1, &["INVALID_ARGUMENT", "request", "remedy"]),
             (&["--ca", &closed], 3, &["no CA to be had", "no TCP connection", "that the CA runs"]),
             (&["--ca", &operations], 3, &["no TLS connection"]),
             (
@@ -111,4 +111,37 @@ fn each_mistake_gets_its_words_and_its_exit_code() {
 
 async fn another_root(programs: &Programs) -> Result<String> {
     Ok(fs::read_to_string(Scene::set(programs).await?.ca.anchors())?)
+}
+
+/// What `signet csr new --break` promises of a correct CA, this one does.
+#[test]
+fn a_csr_that_is_wrong_on_purpose_gets_the_answer_that_was_promised() {
+    alone(async |programs| {
+        let scene = Scene::set(programs).await?;
+        let refused = ["signature", "wrong-key", "weak-key", "wrong-version", "trailing-bytes"];
+        let refused = refused.into_iter().chain(["duplicate-extension", "huge"]);
+        let denied = ["no-san", "two-uris", "dns-only", "dns-beside", "other-identity", "not-spiffe"];
+        let denied = denied.into_iter().chain(["no-path", "uppercase-trust-domain", "with-query"]);
+        let denied = denied.chain(["percent-encoding"]);
+        let ways = refused.map(|way| (way, "INVALID_ARGUMENT"));
+        for (way, status) in ways.chain(denied.map(|way| (way, "PERMISSION_DENIED"))) {
+            let csr = scene.stage.directory().join(way);
+            let made = ["csr", "new", ORDERS, "--break", way, "--csr-file", text(&csr)?];
+            Said::by(programs, &made)?.must(0, &[status])?;
+            let said = scene.request(&["--csr", text(&csr)?])?;
+            said.must(1, &[status]).map_err(|error| error.context(way))?;
+        }
+        for way in ["ca-true", "key-cert-sign"] {
+            let (csr, chain) = (scene.stage.directory().join(way), scene.stage.directory().join("chain.pem"));
+            let made = ["csr", "new", ORDERS, "--break", way, "--csr-file", text(&csr)?];
+            Said::by(programs, &made)?.must(0, &["issued"])?;
+            let wanted = ["--csr", text(&csr)?, "--cert-file", text(&chain)?, "--force"];
+            scene.request(&wanted)?.must(0, &["✓ rules"]).map_err(|error| error.context(way))?;
+            let leaf = Said::by(programs, &["cert", "inspect", "--output", "json", text(&chain)?])?;
+            let leaf = &leaf.must(0, &[])?.json()?["certificates"][0];
+            ensure!(leaf["basic_constraints"] == "CA:FALSE", "{way}: {leaf}");
+            ensure!(leaf["key_usage"] == serde_json::json!(["digitalSignature"]), "{way}: {leaf}");
+        }
+        Ok(())
+    });
 }

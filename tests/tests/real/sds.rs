@@ -82,13 +82,13 @@ fn each_mistake_gets_its_words_and_its_exit_code() {
                 &["there is no socket", "start the agent", "--socket"][..],
             ),
             (&["--socket", text(&left_over)?], 3, &["nobody listens on", "start the agent"]),
-            (&["nobody"], 1, &["NotFound", "request", "ask for a name that it serves"]),
+            (&["nobody"], 1, &["NOT_FOUND", "request", "ask for a name that it serves"]),
         ] {
             scene.get(arguments)?.must(code, parts).with_context(|| arguments.join(" "))?;
         }
         for verb in ["get", "watch"] {
             let refused = Said::by(programs, &scene.line(verb, text(&dead)?, &[])?)?;
-            refused.must(1, &["Unauthenticated", "signet token inspect"])?;
+            refused.must(1, &["UNAUTHENTICATED", "signet token inspect"])?;
         }
         Ok(())
     });

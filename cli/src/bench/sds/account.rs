@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::load::Latencies;
 use crate::load::sds::{Plan, Tally};
-use crate::load::{Latencies, status_name};
+use crate::output::status_name;
 use crate::output::{BAD, GOOD, styled};
 
 /// The answer of `signet bench sds`.
