@@ -2,9 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -14,8 +13,12 @@ use serde_json::Value;
 use signet::stage::{Ca, CaSettings, NodeAgent, NodeAgentSettings, Stage, TokenIssuer, Workload};
 use signet_identity::CertificateSummary;
 use signet_tests::alone;
+use tokio::process::Command;
+use tokio::time::timeout;
 
 const START: Duration = Duration::from_secs(60);
+/// A certificate of 12 s is renewed after 8.4 s at the latest; the rest is for a machine that is busy.
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Each gets both secrets, sees its certificate rotate, and is refused with a token that is none.
 #[test]
@@ -31,7 +34,7 @@ fn each_grpc_library_gets_its_secrets_and_sees_them_rotate() {
         let bad = stage.write("bad-token", "not.a.token")?;
 
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("a workspace")?;
-        let installed = Command::new(root.join("scripts/clients")).stderr(Stdio::inherit()).output()?;
+        let installed = Command::new(root.join("scripts/clients")).stderr(Stdio::inherit()).output().await?;
         ensure!(installed.status.success(), "scripts/clients failed");
         let clients = Path::new(std::str::from_utf8(&installed.stdout)?.trim()).to_owned();
         let mut python = Command::new("python3");
@@ -42,22 +45,22 @@ fn each_grpc_library_gets_its_secrets_and_sees_them_rotate() {
 
         let (identity, socket, token) = (orders.identity().as_str(), agent.socket(), orders.token_file());
         let protos = root.join("proto/proto");
-        thread::scope(|scope| {
-            let running = [("Python", python), ("Node.js", node), ("Go", go)].map(|(name, mut program)| {
-                program.arg(socket).arg(&token).arg(&bad).arg(&protos);
-                (name, scope.spawn(move || seen_by(program)))
-            });
-            running.into_iter().try_for_each(|(name, client)| {
-                let seen = client.join().ok().with_context(|| format!("{name} panicked"))?;
-                seen.and_then(|seen| must_be_whole(&seen, name, identity)).with_context(|| name.to_owned())
-            })
-        })
+        let run = |name: &'static str, mut program: Command| {
+            program.arg(socket).arg(&token).arg(&bad).arg(&protos);
+            async move { must_be_whole(&seen_by(program).await?, name, identity) }
+        };
+        let (python, node, go) = tokio::join!(run("Python", python), run("Node.js", node), run("Go", go));
+        python.context("Python")?;
+        node.context("Node.js")?;
+        go.context("Go")
     });
 }
 
 /// What a client prints, line by line.
-fn seen_by(mut program: Command) -> Result<Vec<Value>> {
-    let ended = program.output().with_context(|| format!("cannot run {program:?}"))?;
+async fn seen_by(mut program: Command) -> Result<Vec<Value>> {
+    let ended = timeout(DEADLINE, program.kill_on_drop(true).output()).await;
+    let ended = ended.with_context(|| format!("not done within {DEADLINE:?}"))?;
+    let ended = ended.with_context(|| format!("cannot run {program:?}"))?;
     let (said, errors) =
         (String::from_utf8(ended.stdout)?, String::from_utf8_lossy(&ended.stderr).into_owned());
     ensure!(ended.status.success(), "it ended with {}: {said}{errors}", ended.status);
@@ -84,7 +87,6 @@ fn must_be_whole(seen: &[Value], name: &str, identity: &str) -> Result<()> {
         let listed = of("services")[0]["services"].as_array().context("no list")?;
         ensure!(services.iter().all(|service| listed.contains(&Value::from(*service))), "{listed:?}");
     }
-    let health = if name == "Node.js" { 0 } else { 1 };
-    ensure!(of("health").iter().filter(|line| line["health"] == "SERVING").count() == health, "{seen:?}");
+    ensure!(of("health").iter().any(|line| line["health"] == "SERVING"), "no health: {seen:?}");
     Ok(())
 }

@@ -38,21 +38,28 @@ fn envoy_takes_the_configuration_that_is_documented() {
     alone(async |programs| {
         let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/envoy.md"))?;
         let stage = Stage::set()?;
-        let [cluster, context] = blocks(&page, "yaml")[..] else { bail!("not two blocks of YAML") };
+        let [cluster, context, google] = blocks(&page, "yaml")[..] else { bail!("not three blocks of YAML") };
         let [token] = blocks(&page, "json")[..] else { bail!("not one block of JSON") };
-        let token = stage.write("token.json", token)?;
-        let cluster = cluster
-            .replace("/etc/envoy/token.json", &token.display().to_string())
-            .replace("/var/run/secrets/tokens", "/");
-        let bootstrap = format!(
-            "node: {{id: documented, cluster: signet}}\nstatic_resources:\n{}\n  listeners:\n{LISTENER}\n{}\n",
-            indented(&cluster, 2),
-            indented(context, 12)
-        );
-        let file = stage.write("documented.yaml", &bootstrap)?;
-        let output = Command::new(programs.envoy()).args(["--mode", "validate", "-c"]).arg(file).output()?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "{said}");
+        let token = stage.write("token.json", token)?.display().to_string();
+        let cluster =
+            cluster.replace("/etc/envoy/token.json", &token).replace("/var/run/secrets/tokens", "/");
+        let google = indented(&google.replace("/var/run/secrets/tokens/istio-token", &token), 6);
+        let (before, service) = context.split_once("      grpc_services:\n").context("no service")?;
+        let (_, after) = service.split_once("combined_validation_context:").context("no roots")?;
+        let by_google = format!("{before}{google}combined_validation_context:{after}");
+        for (name, context) in [("envoy_grpc", context), ("google_grpc", &by_google)] {
+            ensure!(context.contains(name), "no {name} in {context}");
+            let bootstrap = format!(
+                "node: {{id: documented, cluster: signet}}\nstatic_resources:\n{}\n  listeners:\n{LISTENER}\n{}\n",
+                indented(&cluster, 2),
+                indented(context, 12)
+            );
+            let file = stage.write("documented.yaml", &bootstrap)?;
+            let output =
+                Command::new(programs.envoy()).args(["--mode", "validate", "-c"]).arg(file).output()?;
+            let said = String::from_utf8_lossy(&output.stderr);
+            ensure!(output.status.success(), "{name}: {said}");
+        }
         Ok(())
     });
 }
