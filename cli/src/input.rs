@@ -18,6 +18,7 @@ use anyhow::{Context, Result, bail, ensure};
 use reqwest::Url;
 
 use crate::flags::TlsAddress;
+use crate::task;
 
 /// Where something is read from, as it stands on the command line.
 #[derive(Debug, Clone)]
@@ -150,6 +151,21 @@ impl fmt::Display for Kind {
             Self::Other(label) => label,
         })
     }
+}
+
+/// The things of that kind in all of these, in their order.
+///
+/// # Errors
+/// One of them cannot be read, or has none; or somebody had enough of waiting.
+pub(crate) fn all(sources: &[Source], kind: &Kind) -> Result<Vec<Item>> {
+    task::block_on(|stop| async move {
+        let mut items = Vec::new();
+        for source in sources {
+            let read = stop.run_until_cancelled(source.only(kind.clone())).await;
+            items.extend(read.unwrap_or_else(|| bail!("interrupted"))?);
+        }
+        Ok(items)
+    })
 }
 
 fn bounded(from: impl Read, origin: &str) -> Result<Vec<u8>> {

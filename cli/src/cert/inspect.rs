@@ -10,10 +10,9 @@ use signet_identity::Clock;
 use signet_runtime::SystemClock;
 
 use super::portrait::Portrait;
-use crate::input::{Item, Source};
+use crate::input::{self, Item, Kind, Source};
 use crate::outcome::Outcome;
 use crate::output::Console;
-use crate::task;
 
 /// Where the certificates are.
 #[derive(Debug, Args)]
@@ -44,14 +43,7 @@ pub(super) struct Album {
 impl Inspect {
     /// Shows them.
     pub(crate) fn run(self, console: &mut Console<'_>) -> Result<Outcome> {
-        let items = task::block_on(|stop| async move {
-            let mut items = Vec::new();
-            for source in &self.inputs {
-                let read = stop.run_until_cancelled(source.certificates()).await;
-                items.extend(read.unwrap_or_else(|| anyhow::bail!("interrupted"))?);
-            }
-            Ok(items)
-        })?;
+        let items = input::all(&self.inputs, &Kind::Certificate)?;
         let album = Album::of(&items, SystemClock.now());
         console.answer(&album)?;
         Ok(album.held.into())

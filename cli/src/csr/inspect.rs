@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Args;
 use der::{Decode, Encode};
 use ring::digest::{SHA256, digest};
@@ -13,10 +13,9 @@ use x509_cert::ext::Extension;
 use x509_cert::request::{CertReq, ExtensionReq};
 
 use crate::cert::{Extensions, algorithm, escaped, hex, key, line};
-use crate::input::{Item, Kind, Source};
+use crate::input::{self, Item, Kind, Source};
 use crate::outcome::Outcome;
 use crate::output::{BAD, BOLD, Console, DIM, GOOD, styled, wrapped};
-use crate::task;
 
 /// Where the CSRs are.
 #[derive(Debug, Args)]
@@ -76,14 +75,7 @@ struct Deviation {
 impl Inspect {
     /// Shows them.
     pub(crate) fn run(self, console: &mut Console<'_>) -> Result<Outcome> {
-        let items = task::block_on(|stop| async move {
-            let mut items = Vec::new();
-            for source in &self.inputs {
-                let read = stop.run_until_cancelled(source.only(Kind::Request)).await;
-                items.extend(read.unwrap_or_else(|| bail!("interrupted"))?);
-            }
-            Ok(items)
-        })?;
+        let items = input::all(&self.inputs, &Kind::Request)?;
         let requests: Vec<_> = items.iter().map(Portrait::of).collect();
         let pile = Pile { held: requests.iter().all(|request| request.held), requests };
         console.answer(&pile)?;
