@@ -3,23 +3,26 @@
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::slice;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use clap::Args;
+use der::pem::{LineEnding, encode_string};
 use signet_client::Token;
 use signet_identity::{
     CertificateRequest, Csr, CsrError, MAX_CSR_PEM_BYTES, PrivateKey, PublicKey, SpiffeId, TrustDomain,
 };
 
+use crate::input::{self, Kind, Source};
 use crate::outcome::Usage;
 
 /// The CSR, or what to make it of.
 #[derive(Debug, Args)]
 pub(super) struct AskFlags {
-    /// The CSR to send as it is, in PEM; `-` is standard input [default: one is made]
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["key", "key_file"])]
-    csr: Option<PathBuf>,
+    /// The CSR to send as it is: PEM, DER or base64 of either, in a file, `-` or https://... [default: one is made]
+    #[arg(long, value_name = "INPUT", conflicts_with_all = ["key", "key_file"])]
+    csr: Option<Source>,
     /// Private key for the CSR that is made, ECDSA P-256 in PKCS#8 PEM [default: a new one]
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
@@ -52,7 +55,7 @@ impl AskFlags {
         trust_domain: &TrustDomain,
     ) -> Result<Ask> {
         match &self.csr {
-            Some(file) => self.given(read(file)?, identity),
+            Some(source) => self.given(csr_pem(source)?, identity),
             None => self.made(&identity.cloned().map_or_else(|| of_token(token, trust_domain), Ok)?),
         }
     }
@@ -99,6 +102,18 @@ fn of_token(token: &Token, trust_domain: &TrustDomain) -> Result<SpiffeId> {
                     `signet request spiffe://cluster.local/ns/shop/sa/orders`";
         Usage(text.to_owned()).into()
     })
+}
+
+/// Whatever stands in the CSR: a CA is asked with it, for that is a way to test it.
+fn csr_pem(source: &Source) -> Result<String> {
+    let requests = input::all(slice::from_ref(source), &Kind::Request)?;
+    let [request] = &requests[..] else {
+        return Err(
+            Usage(format!("--csr {source} has {} CSRs, and a CA is asked with one", requests.len())).into()
+        );
+    };
+    encode_string("CERTIFICATE REQUEST", LineEnding::LF, &request.der)
+        .map_err(|fault| anyhow!("the CSR cannot be written as PEM: {fault}"))
 }
 
 fn read(file: &Path) -> Result<String> {
