@@ -5,6 +5,7 @@ use std::{sync::Arc, time::SystemTime};
 use async_trait::async_trait;
 use rustls_pki_types::CertificateDer;
 use signet_identity::{Approved, CaCertificate, LeafTemplate, TemplateError};
+use tokio::time::Instant;
 
 use crate::{Issuer, IssuerError, Signer};
 
@@ -50,6 +51,7 @@ impl Issuer for Assembler {
         &self,
         approved: &Approved,
         now: SystemTime,
+        _deadline: Instant,
     ) -> Result<Vec<CertificateDer<'static>>, IssuerError> {
         let template = LeafTemplate::new(approved, &self.certificate, self.signer.algorithm(), now)
             .map_err(|error| self.no_template(error))?;

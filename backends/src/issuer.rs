@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use rustls_pki_types::CertificateDer;
 use signet_identity::{Approved, TemplateError, ValidityError};
+use tokio::time::Instant;
 
 use crate::SignError;
 
@@ -15,7 +16,8 @@ pub trait Issuer: Send + Sync {
     ///
     /// Nothing of the answer is proven yet: the caller verifies it as a peer would (`X509Svid::verify`)
     /// before it leaves the process. `now` is when the certificate begins; the issuer may cut the lifetime,
-    /// never lengthen it.
+    /// never lengthen it. Nobody waits for an answer after `deadline`: an issuer that asks another authority has
+    /// given up by then.
     ///
     /// # Errors
     /// See [`IssuerError`]. A failed call may be repeated: at worst a second certificate is made.
@@ -23,6 +25,7 @@ pub trait Issuer: Send + Sync {
         &self,
         approved: &Approved,
         now: SystemTime,
+        deadline: Instant,
     ) -> Result<Vec<CertificateDer<'static>>, IssuerError>;
 }
 

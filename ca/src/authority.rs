@@ -76,6 +76,8 @@ pub struct IssueRequest {
     pub requester: Requester,
     /// What was decided. Spent by issuing.
     pub approved: Approved,
+    /// When nobody waits for the certificate any more.
+    pub deadline: Instant,
     /// Held until the outcome is durable, whether or not the client waits for it. None for the CA itself.
     pub place: Option<Admitted>,
 }
@@ -225,7 +227,7 @@ impl Authority {
         let request_id = request.request_id.as_str();
         let intent = Signing::new(request_id, &request.requester, &request.approved, &active.key_id);
         self.audit.record(&Record::Signing(intent)).await?;
-        let certified = caught(active.certify(&request.approved, self.clock.now())).await;
+        let certified = caught(active.certify(&request.approved, self.clock.now(), request.deadline)).await;
         let recorded = self.record_outcome(request_id, &certified).await;
         if recorded.is_ok() {
             self.metrics.issuance_seconds.record(began.elapsed());
@@ -262,8 +264,13 @@ impl Active {
     }
 
     /// Makes the certificate, and checks it as a peer will.
-    async fn certify(&self, approved: &Approved, now: SystemTime) -> Result<X509Svid, IssueError> {
-        let chain = self.issuer.issue(approved, now).await?;
+    async fn certify(
+        &self,
+        approved: &Approved,
+        now: SystemTime,
+        deadline: Instant,
+    ) -> Result<X509Svid, IssueError> {
+        let chain = self.issuer.issue(approved, now, deadline).await?;
         X509Svid::verify_signed_here(chain, expected(approved), &self.proof, now)
             .map_err(IssueError::NotVerified)
     }
@@ -290,11 +297,14 @@ async fn prove(
     let key = PrivateKey::generate()?;
     let approved =
         Approved::for_the_authority(bundle.trust_domain(), Vec::new(), &key, Duration::from_secs(60))?;
-    let chain = issuer.issue(&approved, now).await;
+    let chain = issuer.issue(&approved, now, Instant::now() + PROOF_WITHIN).await;
     let chain = chain.map_err(|source| AuthorityError::Issuer { key_id: signer.key_id(), source })?;
     AuthorityProof::from_throw_away(chain, expected(&approved), signer, bundle, now)
         .map_err(|source| AuthorityError::NotProven { key_id: signer.key_id(), source })
 }
+
+/// What an authority has for its throw-away SVID.
+const PROOF_WITHIN: Duration = Duration::from_secs(10);
 
 fn expected(approved: &Approved) -> Expected<'_> {
     Expected { identity: approved.identity(), public_key: approved.public_key() }

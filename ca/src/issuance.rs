@@ -7,6 +7,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use signet_identity::{Approved, Ask, Caller, Csr, CsrError, Denied, IssuingPolicy};
 use signet_runtime::{RequestId, telemetry::chain};
+use tokio::time::Instant;
 
 use crate::{
     admission::{Admitted, Overloaded},
@@ -36,6 +37,8 @@ pub struct Asked<'a> {
     pub csr_pem: &'a str,
     /// What is wanted beside it.
     pub ask: Ask,
+    /// When the client no longer waits.
+    pub deadline: Instant,
     /// Its place among the requests under way.
     pub place: Admitted,
 }
@@ -89,6 +92,7 @@ impl Issuance {
                     request_id: request_id.clone(),
                     requester,
                     approved,
+                    deadline: asked.deadline,
                     place: Some(asked.place),
                 };
                 Ok(self.authority.issue(request).await?)

@@ -9,6 +9,7 @@ use signet_proto::{
 };
 use signet_runtime::{
     RequestId,
+    connection::Deadline,
     line_limit::LineLimit,
     peer::{Origin, Peer},
     telemetry::chain,
@@ -68,6 +69,7 @@ impl CertificateService {
             peer: address(&extensions),
             csr_pem: &message.csr,
             ask: Ask { lifetime: lifetime(message.validity_duration) },
+            deadline: deadline(&extensions),
             place,
         };
         self.0.issuance.issue(asked).await
@@ -144,6 +146,11 @@ fn address(extensions: &Extensions) -> Option<SocketAddr> {
         Origin::Tcp(address) => Some(*address),
         Origin::Unix(_) => None,
     }
+}
+
+/// The connection says it; a request that came another way has what a client of ours would give it.
+fn deadline(extensions: &Extensions) -> Instant {
+    extensions.get().map_or_else(|| Instant::now() + Duration::from_secs(5), |Deadline(deadline)| *deadline)
 }
 
 /// Lines of a kind at once, and the pace of further ones.

@@ -21,7 +21,11 @@ use signet_runtime::{
     telemetry::chain,
     tls::{ServingCertificate, TlsError},
 };
-use tokio::{select, sync::watch, time::sleep};
+use tokio::{
+    select,
+    sync::watch,
+    time::{Instant, sleep},
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -67,6 +71,9 @@ pub enum ServingCertificateError {
 
 /// Time by the wall clock is looked at this often: a machine that slept must not trust its timers.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
+
+/// What an issuance may take.
+const ISSUED_WITHIN: Duration = Duration::from_secs(10);
 
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(10);
@@ -177,6 +184,7 @@ async fn issue(authority: &Authority, names: &ServingNames) -> Result<Pair, Serv
         request_id: RequestId::random(),
         requester: Requester::Authority,
         approved,
+        deadline: Instant::now() + ISSUED_WITHIN,
         place: None,
     };
     let svid = authority.issue(request).await?.svid;

@@ -13,7 +13,7 @@ mod requests;
 mod socket;
 
 pub use limits::Limits;
-pub use requests::Services;
+pub use requests::{Deadline, Services};
 
 #[cfg(any(test, feature = "testing"))]
 pub use authority::given_to_h2;

@@ -13,7 +13,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("signet-identity", &[]),
     ("signet-proto", &[]),
     ("signet-runtime", &["signet-identity"]),
-    ("signet-backends", &["signet-identity"]),
+    ("signet-backends", &["signet-runtime", "signet-identity"]),
     ("signet-client", &["signet-runtime", "signet-proto", "signet-identity"]),
     ("signet-ca", &["signet-backends", "signet-runtime", "signet-proto", "signet-identity"]),
     (

@@ -12,6 +12,7 @@ use rcgen::{
 };
 use rustls_pki_types::CertificateDer;
 use signet_identity::{Approved, CaCertificate, PrivateKey, TrustDomain};
+use tokio::time::Instant;
 
 use super::*;
 use crate::{Assembler, IssuerError, LocalSigner};
@@ -114,8 +115,9 @@ impl Issuer for WithoutIntermediates {
         &self,
         approved: &Approved,
         now: SystemTime,
+        deadline: Instant,
     ) -> Result<Vec<CertificateDer<'static>>, IssuerError> {
-        let mut chain = self.0.issue(approved, now).await?;
+        let mut chain = self.0.issue(approved, now, deadline).await?;
         chain.truncate(1);
         Ok(chain)
     }

@@ -110,7 +110,14 @@ impl Scene {
 fn request(lifetime: Duration) -> IssueRequest {
     let key = PrivateKey::generate().unwrap();
     let approved = Approved::for_the_authority(&trust_domain(), Vec::new(), &key, lifetime).unwrap();
-    IssueRequest { request_id: RequestId::random(), requester: Requester::Authority, approved, place: None }
+    let deadline = Instant::now() + Duration::from_secs(10);
+    IssueRequest {
+        request_id: RequestId::random(),
+        requester: Requester::Authority,
+        approved,
+        deadline,
+        place: None,
+    }
 }
 
 #[tokio::test]

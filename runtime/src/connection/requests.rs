@@ -4,7 +4,7 @@ use std::{convert::Infallible, pin::Pin, time::Duration};
 
 use http::{Extensions, HeaderMap, Request, Response};
 use hyper::{body::Incoming, service::Service};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use tonic::{Status, body::Body};
 use tower::ServiceExt;
 
@@ -26,6 +26,10 @@ impl<S> Services for S where
         + 'static
 {
 }
+
+/// When a request's answer is of no use any more: an extension of every request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deadline(pub Instant);
 
 /// The services, as one connection reaches them.
 pub(super) struct Requests<S> {
@@ -49,8 +53,9 @@ impl<S: Services> Service<Request<Incoming>> for Requests<S> {
     /// read its request and is done by then; a stream that has begun is not cut.
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         request.extensions_mut().extend(self.known.clone());
-        let deadline = deadline(request.headers(), self.longest);
-        let answer = timeout(deadline, self.services.clone().oneshot(request));
+        let deadline = Instant::now() + deadline(request.headers(), self.longest);
+        request.extensions_mut().insert(Deadline(deadline));
+        let answer = timeout_at(deadline, self.services.clone().oneshot(request));
         Box::pin(async move { answer.await.unwrap_or_else(|_| Ok(too_late().into_http())) })
     }
 }

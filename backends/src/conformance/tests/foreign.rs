@@ -9,6 +9,7 @@ use rcgen::{
 };
 use rustls_pki_types::CertificateDer;
 use signet_identity::{Approved, PrivateKey};
+use tokio::time::Instant;
 
 use super::{DAY, HOUR, Root, now, pair};
 use crate::{Issuer, IssuerError, conformance::workload};
@@ -56,6 +57,7 @@ impl Issuer for Foreign {
         &self,
         approved: &Approved,
         now: SystemTime,
+        _deadline: Instant,
     ) -> Result<Vec<CertificateDer<'static>>, IssuerError> {
         let mut params = CertificateParams::default();
         params.distinguished_name = DistinguishedName::new();
