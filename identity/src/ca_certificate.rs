@@ -21,13 +21,14 @@ use crate::{PrivateKey, PublicKey, PublicKeyError, TrustDomain, Validity, Validi
 /// Guarantees: cA is true (rule X-10), keyCertSign is set, it has a subject and a
 /// subjectKeyIdentifier for its leaves to point at, its key is of a kind we verify, and it has no URI name
 /// constraints. Not that anybody trusts it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CaCertificate {
     der: CertificateDer<'static>,
     subject: Vec<u8>,
     key_identifier: Vec<u8>,
     public_key: PublicKey,
     validity: Validity,
+    path_len: Option<u8>,
 }
 
 impl CaCertificate {
@@ -50,12 +51,9 @@ impl CaCertificate {
     pub fn from_der(der: CertificateDer<'static>) -> Result<Self, CaCertificateError> {
         let certificate = Certificate::parse(&der)?;
         let extensions = &certificate.extensions;
-        if !extensions
-            .decode::<Constraints>(oid::BASIC_CONSTRAINTS)?
-            .is_some_and(|constraints| constraints.ca)
-        {
-            return Err(CaCertificateError::NotACa);
-        }
+        let constraints = extensions.decode::<Constraints>(oid::BASIC_CONSTRAINTS)?;
+        let constraints =
+            constraints.filter(|constraints| constraints.ca).ok_or(CaCertificateError::NotACa)?;
         if !extensions.decode::<KeyUsage>(oid::KEY_USAGE)?.is_some_and(|usage| usage.key_cert_sign()) {
             return Err(CaCertificateError::NoCertSign);
         }
@@ -71,6 +69,7 @@ impl CaCertificate {
             key_identifier: key_identifier.as_bytes().to_vec(),
             public_key: PublicKey::from_spki(certificate.spki).map_err(CaCertificateError::Key)?,
             validity: certificate.validity,
+            path_len: constraints.path_len_constraint,
             der,
         })
     }
@@ -83,6 +82,17 @@ impl CaCertificate {
     /// From when to when it may sign.
     pub fn validity(&self) -> Validity {
         self.validity
+    }
+
+    /// The same, signing for no longer than until `end`: for when what stands above it ends earlier.
+    #[must_use]
+    pub fn ending_by(self, end: SystemTime) -> Self {
+        Self { validity: self.validity.ending_by(end), ..self }
+    }
+
+    /// How many CA certificates may stand between it and a leaf (RFC 5280 §4.2.1.9). `None`: any number.
+    pub fn path_len(&self) -> Option<u8> {
+        self.path_len
     }
 
     /// The key that its signatures verify under.

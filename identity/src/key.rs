@@ -8,7 +8,7 @@ use rustls_pki_types::PrivatePkcs8KeyDer;
 use rustls_pki_types::pem::PemObject;
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::{PublicKey, pem};
+use crate::{KeyAlgorithm, PublicKey, pem};
 
 /// An ECDSA P-256 private key.
 ///
@@ -32,8 +32,7 @@ impl PrivateKey {
     pub fn from_pkcs8_der(der: &[u8]) -> Result<Self, KeyError> {
         let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, der, &SystemRandom::new())
             .map_err(|rejected| KeyError::Rejected { reason: rejected.to_string() })?;
-        let spki = [P256_SPKI_PREFIX, pair.public_key().as_ref()].concat();
-        let public_key = PublicKey::from_spki(&spki)
+        let public_key = PublicKey::from_key_bytes(KeyAlgorithm::EcdsaP256, pair.public_key().as_ref())
             .map_err(|_| KeyError::Rejected { reason: "its public key is malformed".to_owned() })?;
         Ok(Self { pkcs8: Zeroizing::new(der.to_vec()), pair, public_key })
     }
@@ -55,6 +54,11 @@ impl PrivateKey {
     /// The PKCS#8 encoding as one `PRIVATE KEY` block, zeroised on drop. Secret.
     pub fn to_pkcs8_pem(&self) -> Zeroizing<String> {
         Zeroizing::new(pem::encode("PRIVATE KEY", &self.pkcs8))
+    }
+
+    /// The same key, as an authority holds it.
+    pub(crate) fn into_parts(self) -> (Zeroizing<Vec<u8>>, EcdsaKeyPair, PublicKey) {
+        (self.pkcs8, self.pair, self.public_key)
     }
 
     /// Its public half.
@@ -115,16 +119,10 @@ pub enum KeyError {
     NoRandomness,
 }
 
-/// What stands before the point in the SubjectPublicKeyInfo of a P-256 key.
-const P256_SPKI_PREFIX: &[u8] = &[
-    0x30, 0x59, 0x30, 0x13, 6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3,
-    1, 7, 3, 0x42, 0,
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{KeyAlgorithm, SignatureAlgorithm};
+    use crate::SignatureAlgorithm;
 
     #[test]
     fn a_key_survives_pem_and_der() {

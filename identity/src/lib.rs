@@ -16,6 +16,7 @@ mod key;
 mod pem;
 mod policy;
 mod public_key;
+mod signing_key;
 mod spiffe_id;
 mod summary;
 mod svid;
@@ -40,6 +41,7 @@ pub use key::{KeyError, PrivateKey};
 pub use pem::{PemError, certificate_pem};
 pub use policy::{Approved, Ask, AskedNames, Denied, IssuingPolicy, PolicyError, approve};
 pub use public_key::{Fingerprint, KeyAlgorithm, PublicKey, PublicKeyError, SignatureAlgorithm};
+pub use signing_key::{SigningKey, SigningKeyError};
 pub use spiffe_id::{SpiffeId, SpiffeIdError, TrustDomain};
 pub use summary::CertificateSummary;
 pub use svid::{

@@ -37,6 +37,11 @@ impl IssuingPolicy {
         &self.trust_domain
     }
 
+    /// What the longest certificate may live.
+    pub fn max_lifetime(&self) -> Duration {
+        self.max_lifetime
+    }
+
     /// Nothing asked, or nothing sensible: the default. More than the maximum: the maximum, and the caller
     /// reads the end from its certificate. Never below a second, the least that a certificate can express.
     fn grant(&self, asked: Option<Duration>) -> Duration {

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use der::asn1::{BitStringRef, UintRef};
+use der::asn1::{AnyRef, BitStringRef, UintRef};
 use der::oid::ObjectIdentifier;
-use der::{Decode, Reader, SliceReader};
+use der::{Decode, Encode, Reader, SliceReader};
 use ring::signature::{self as ring_signature, UnparsedPublicKey, VerificationAlgorithm};
 
 use crate::hex::hex;
@@ -41,6 +41,15 @@ impl PublicKey {
             KeyAlgorithm::Rsa => check_rsa(key)?,
         }
         Ok(Self { key_at: der.len() - key.len(), spki: der.to_vec(), algorithm })
+    }
+
+    /// From the bits of a key of that kind; see [`key_bytes`](Self::key_bytes).
+    pub(crate) fn from_key_bytes(algorithm: KeyAlgorithm, key: &[u8]) -> Result<Self, PublicKeyError> {
+        let spki = || {
+            let algorithm = AnyRef::from_der(algorithm.der())?;
+            SubjectPublicKeyInfo { algorithm, key: BitStringRef::from_bytes(key)? }.to_der()
+        };
+        Self::from_spki(&spki().map_err(|_| PublicKeyError::Malformed)?)
     }
 
     /// The SubjectPublicKeyInfo, verbatim.
@@ -85,6 +94,13 @@ impl PublicKey {
             .verify(message, signature)
             .map_err(|_| PublicKeyError::BadSignature)
     }
+}
+
+/// RFC 5280 §4.1.2.7.
+#[derive(der::Sequence)]
+struct SubjectPublicKeyInfo<'a> {
+    algorithm: AnyRef<'a>,
+    key: BitStringRef<'a>,
 }
 
 /// SHA-256 of a SubjectPublicKeyInfo; prints as lower-case hex.

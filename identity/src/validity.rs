@@ -56,6 +56,12 @@ impl Validity {
         self.not_after
     }
 
+    /// The same, ending at `end` if that is earlier; it does not end before it begins.
+    pub(crate) fn ending_by(self, end: SystemTime) -> Self {
+        let end = whole_seconds(end).unwrap_or(self.not_after);
+        Self { not_after: end.clamp(self.not_before, self.not_after), ..self }
+    }
+
     /// Is `now` within it?
     pub fn contains(&self, now: SystemTime) -> bool {
         self.not_before <= now && now <= self.not_after

@@ -11,7 +11,7 @@ use rcgen::{
     PublicKeyData,
 };
 use rustls_pki_types::CertificateDer;
-use signet_identity::{Approved, CaCertificate, PrivateKey, TrustDomain};
+use signet_identity::{Approved, CaCertificate, PrivateKey, SigningKey, TrustDomain};
 use tokio::time::Instant;
 
 use super::*;
@@ -75,7 +75,8 @@ fn ca_params(name: &str, not_after: SystemTime) -> CertificateParams {
 fn under_a_root() -> Backend {
     let root = Root::new();
     let (bundle, signer_ends) = (root.bundle(), root.ends());
-    let issuer = Assembler::new(Arc::new(LocalSigner::new(root.key)), root.certificate, Vec::new());
+    let issuer =
+        Assembler::new(Arc::new(LocalSigner::new(SigningKey::from(root.key))), root.certificate, Vec::new());
     Backend { issuer: Arc::new(issuer), bundle, now: now(), signer_ends }
 }
 
@@ -85,7 +86,8 @@ fn under_an_intermediate() -> Backend {
     let intermediate = root.certify(&ca_params("intermediate", now() + DAY), &pair(&key));
     let certificate = CaCertificate::from_der(intermediate.clone()).unwrap();
     let signer_ends = certificate.validity().not_after();
-    let issuer = Assembler::new(Arc::new(LocalSigner::new(key)), certificate, vec![intermediate]);
+    let issuer =
+        Assembler::new(Arc::new(LocalSigner::new(SigningKey::from(key))), certificate, vec![intermediate]);
     Backend { issuer: Arc::new(issuer), bundle: root.bundle(), now: now(), signer_ends }
 }
 

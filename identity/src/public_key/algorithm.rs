@@ -16,6 +16,16 @@ pub enum KeyAlgorithm {
 }
 
 impl KeyAlgorithm {
+    /// Its AlgorithmIdentifier, in DER.
+    pub(crate) fn der(self) -> &'static [u8] {
+        match self {
+            Self::EcdsaP256 => P256,
+            Self::EcdsaP384 => P384,
+            Self::Ed25519 => ED25519,
+            Self::Rsa => RSA,
+        }
+    }
+
     /// From an AlgorithmIdentifier. Compared as a whole, so that odd parameters match nothing.
     pub(crate) fn from_der(identifier: &[u8]) -> Option<Self> {
         match identifier {
