@@ -15,6 +15,7 @@
 //! `signet_ca_issuances_total` by `outcome`: `issued` once it is durable that it was, `failed` for every
 //! other end, that the outcome could not be recorded among them.
 
+mod active;
 #[cfg(test)]
 mod tests;
 
@@ -27,15 +28,17 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use signet_backends::{Assembler, Issuer, IssuerError};
-use signet_identity::{
-    Approved, AuthorityProof, CaCertificate, Clock, Expected, KeyError, PrivateKey, RequestError, SvidError,
-    TrustBundle, X509Svid,
-};
+use arc_swap::ArcSwap;
+use signet_backends::IssuerError;
+use signet_identity::{Approved, CaCertificate, Clock, SvidError, TrustBundle, X509Svid};
 use signet_runtime::{RequestId, telemetry::chain};
-use tokio::time::{Instant, timeout};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
 use tokio_util::task::TaskTracker;
 
+pub use self::active::{Active, AuthorityError, Foreign};
 use crate::{
     admission::Admitted,
     audit::{AuditLog, AuditUnavailable, Record, Requester, Signing},
@@ -44,19 +47,21 @@ use crate::{
 /// Issues certificates. Clones share it.
 #[derive(Clone)]
 pub struct Authority {
-    active: Arc<Active>,
+    standing: Arc<ArcSwap<Standing>>,
+    changes: Arc<watch::Sender<()>>,
     audit: AuditLog,
     clock: Arc<dyn Clock>,
     issuing: TaskTracker,
     metrics: Metrics,
 }
 
-/// What signs, and what its leaves are verified by: never one without the other.
-struct Active {
-    issuer: Assembler,
-    key_id: String,
-    proof: AuthorityProof,
-    bundle: Arc<TrustBundle>,
+/// How things stand: who signs, and whom proxies are to trust. Replaced as a whole.
+#[derive(Clone)]
+pub struct Standing {
+    /// Who signs now, if anybody can.
+    pub active: Option<Active>,
+    /// Every root that is published.
+    pub bundle: Arc<TrustBundle>,
     bundle_pem: Arc<str>,
 }
 
@@ -106,6 +111,24 @@ pub enum IssueError {
     /// The issuer made one that peers would refuse; it was discarded.
     #[error("the issuer made a certificate that peers would refuse")]
     NotVerified(#[source] SvidError),
+    /// The issuer made one that lives longer than was granted; it was discarded.
+    #[error(
+        "the issuer made a certificate that ends at {}, later than was asked for; it must not give more than the \
+         `ttl` of a request", humantime::format_rfc3339_seconds(*ends)
+    )]
+    TooLong {
+        /// Its end.
+        ends: SystemTime,
+    },
+    /// No authority can sign: at start, and when one has ended before its successor may follow.
+    #[error(
+        "no authority can sign now: the one that signed until now cannot, and the next must wait until proxies have \
+         its root"
+    )]
+    NobodySigns,
+    /// Who signs for workloads must not sign for the CA, and nobody else was named.
+    #[error("nobody signs the CA's own certificate: set `vault.serving_role`, or `serving.certificate_file`")]
+    NoServingIssuer,
     /// A fault of ours, recorded as an outcome like any other.
     #[error("issuing panicked; what the panic said is on standard error. Please report it")]
     Panicked,
@@ -114,61 +137,36 @@ pub enum IssueError {
     Interrupted,
 }
 
-/// An authority that must not serve: what it issues would not be accepted.
-#[derive(Debug, thiserror::Error)]
-pub enum AuthorityError {
-    /// It does not sign.
-    #[error("authority {key_id} cannot issue a certificate")]
-    Issuer {
-        /// Of its certificate.
-        key_id: String,
-        /// Why not.
-        source: IssuerError,
-    },
-    /// It signs, and nobody would believe it.
-    #[error(
-        "what authority {key_id} signs would be refused. Its key must be that of its certificate, and its \
-         certificate must lead to a root of the bundle"
-    )]
-    NotProven {
-        /// Of its certificate.
-        key_id: String,
-        /// What peers would say.
-        source: SvidError,
-    },
-    /// The throw-away key could not be made: the machine's random numbers fail.
-    #[error("cannot make a key")]
-    Key(#[from] KeyError),
-    /// The throw-away SVID could not be asked for: a fault of ours.
-    #[error("cannot request a certificate")]
-    Request(#[from] RequestError),
+impl Standing {
+    /// `active` signs, and proxies trust `bundle`, which has the roots of `active` among its own.
+    pub fn new(active: Option<Active>, bundle: TrustBundle) -> Self {
+        let bundle_pem = bundle.to_pem().into();
+        Self { active, bundle: Arc::new(bundle), bundle_pem }
+    }
 }
 
 impl Authority {
-    /// An authority whose signatures are made in this process.
-    ///
-    /// A throw-away SVID is issued and verified in full under `bundle`; it stands for the arithmetic of all
-    /// signatures to come, which are checked in every other respect. It is no issuance: key and certificate
-    /// are gone before this returns, and the audit does not know of it.
-    ///
-    /// # Errors
-    /// What it issues would not be accepted; see [`AuthorityError`].
-    pub async fn signing_here(
-        issuer: Assembler,
-        bundle: TrustBundle,
-        audit: AuditLog,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Self, AuthorityError> {
-        let proof = prove(&issuer, &bundle, clock.now()).await?;
-        let key_id = issuer.certificate().key_id();
-        let bundle_pem = bundle.to_pem().into();
-        let active = Arc::new(Active { issuer, key_id, proof, bundle: Arc::new(bundle), bundle_pem });
+    /// The authority as it stands, until another [`Standing`] is published.
+    pub fn new(standing: Standing, audit: AuditLog, clock: Arc<dyn Clock>) -> Self {
         let metrics = Metrics {
             issued: metrics::counter!("signet_ca_issuances_total", "outcome" => "issued"),
             failed: metrics::counter!("signet_ca_issuances_total", "outcome" => "failed"),
             issuance_seconds: metrics::histogram!("signet_ca_issuance_seconds"),
         };
-        Ok(Self { active, audit, clock, issuing: TaskTracker::new(), metrics })
+        let (standing, changes) =
+            (Arc::new(ArcSwap::from_pointee(standing)), Arc::new(watch::Sender::new(())));
+        Self { standing, changes, audit, clock, issuing: TaskTracker::new(), metrics }
+    }
+
+    /// From now on things stand so: for each request that comes, and for no request that came before.
+    pub(crate) fn publish(&self, standing: Standing) {
+        self.standing.store(Arc::new(standing));
+        self.changes.send_replace(());
+    }
+
+    /// Notes each time that another standing is published.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
     }
 
     /// Issues what was approved. Dropping the future does not stop it. Once draining has begun, nothing is
@@ -189,24 +187,23 @@ impl Authority {
         })
     }
 
-    /// What workloads must trust.
-    pub fn bundle(&self) -> &Arc<TrustBundle> {
-        &self.active.bundle
+    /// What workloads must trust now.
+    pub fn bundle(&self) -> Arc<TrustBundle> {
+        Arc::clone(&self.standing.load().bundle)
     }
 
-    /// The certificate that signs.
-    pub fn certificate(&self) -> &CaCertificate {
-        self.active.issuer.certificate()
+    /// The certificate that signs now, if anybody can sign.
+    pub fn certificate(&self) -> Option<CaCertificate> {
+        self.standing.load().active.as_ref().map(|active| active.certificate().clone())
     }
 
     /// Whether it can sign now, as far as its certificate says.
     ///
     /// # Errors
-    /// [`IssuerError::AuthorityNotValid`]: its certificate is over, or not valid yet.
-    pub fn judge(&self) -> Result<(), IssuerError> {
-        let signs = self.certificate().validity().signs_at(self.clock.now());
-        let key_id = || self.active.key_id.clone();
-        signs.map_err(|source| IssuerError::AuthorityNotValid { key_id: key_id(), source })
+    /// Nobody can sign, or the certificate is over, or not valid yet.
+    pub fn judge(&self) -> Result<(), IssueError> {
+        let standing = self.standing.load();
+        Ok(standing.active.as_ref().ok_or(IssueError::NobodySigns)?.judge(self.clock.now())?)
     }
 
     /// Waits until the issuances under way have ended and are audited, at most `grace`; says how many have
@@ -223,11 +220,16 @@ impl Authority {
 
     async fn issue_to_the_end(self, request: IssueRequest) -> Result<Issuance, IssueError> {
         let began = Instant::now();
-        let active = Arc::clone(&self.active);
+        let standing = self.standing.load_full();
+        let active = standing.active.as_ref().ok_or(IssueError::NobodySigns)?;
         let request_id = request.request_id.as_str();
-        let intent = Signing::new(request_id, &request.requester, &request.approved, &active.key_id);
+        let intent = Signing::new(request_id, &request.requester, &request.approved, active.key_id());
         self.audit.record(&Record::Signing(intent)).await?;
-        let certified = caught(active.certify(&request.approved, self.clock.now(), request.deadline)).await;
+        let (approved, now, deadline) = (&request.approved, self.clock.now(), request.deadline);
+        let certified = match request.requester {
+            Requester::Caller { .. } => caught(active.certify(approved, now, deadline)).await,
+            Requester::Authority => caught(active.certify_serving(approved, now, deadline)).await,
+        };
         let recorded = self.record_outcome(request_id, &certified).await;
         if recorded.is_ok() {
             self.metrics.issuance_seconds.record(began.elapsed());
@@ -235,7 +237,8 @@ impl Authority {
         let issued = recorded.map_err(IssueError::from).and(certified);
         let counter = if issued.is_ok() { &self.metrics.issued } else { &self.metrics.failed };
         counter.increment(1);
-        Ok(active.hand_out(issued?))
+        let (bundle, bundle_pem) = (Arc::clone(&standing.bundle), Arc::clone(&standing.bundle_pem));
+        Ok(Issuance { svid: issued?, bundle, bundle_pem })
     }
 
     async fn record_outcome(
@@ -258,24 +261,6 @@ impl Authority {
     }
 }
 
-impl Active {
-    fn hand_out(&self, svid: X509Svid) -> Issuance {
-        Issuance { svid, bundle: Arc::clone(&self.bundle), bundle_pem: Arc::clone(&self.bundle_pem) }
-    }
-
-    /// Makes the certificate, and checks it as a peer will.
-    async fn certify(
-        &self,
-        approved: &Approved,
-        now: SystemTime,
-        deadline: Instant,
-    ) -> Result<X509Svid, IssueError> {
-        let chain = self.issuer.issue(approved, now, deadline).await?;
-        X509Svid::verify_signed_here(chain, expected(approved), &self.proof, now)
-            .map_err(IssueError::NotVerified)
-    }
-}
-
 /// What `certifying` gives, or that it panicked: the intent is durable, so there must be an outcome.
 async fn caught<T>(certifying: impl Future<Output = Result<T, IssueError>>) -> Result<T, IssueError> {
     let mut certifying = pin!(certifying);
@@ -285,27 +270,4 @@ async fn caught<T>(certifying: impl Future<Output = Result<T, IssueError>>) -> R
             .unwrap_or(Poll::Ready(Err(IssueError::Panicked)))
     };
     poll_fn(poll).await
-}
-
-/// Issues a throw-away SVID, and verifies it in full.
-async fn prove(
-    issuer: &Assembler,
-    bundle: &TrustBundle,
-    now: SystemTime,
-) -> Result<AuthorityProof, AuthorityError> {
-    let signer = issuer.certificate();
-    let key = PrivateKey::generate()?;
-    let approved =
-        Approved::for_the_authority(bundle.trust_domain(), Vec::new(), &key, Duration::from_secs(60))?;
-    let chain = issuer.issue(&approved, now, Instant::now() + PROOF_WITHIN).await;
-    let chain = chain.map_err(|source| AuthorityError::Issuer { key_id: signer.key_id(), source })?;
-    AuthorityProof::from_throw_away(chain, expected(&approved), signer, bundle, now)
-        .map_err(|source| AuthorityError::NotProven { key_id: signer.key_id(), source })
-}
-
-/// What an authority has for its throw-away SVID.
-const PROOF_WITHIN: Duration = Duration::from_secs(10);
-
-fn expected(approved: &Approved) -> Expected<'_> {
-    Expected { identity: approved.identity(), public_key: approved.public_key() }
 }

@@ -4,6 +4,7 @@
 //! [`Config`] that exists can be started with, the files that it names included. A start and
 //! `signet-ca check` come by it the same way, so that they cannot differ.
 
+mod authority;
 mod identity;
 mod issuer;
 mod issuing;
@@ -23,6 +24,7 @@ use signet_runtime::{
 use self::sections::Sections;
 
 pub use self::{
+    authority::{AuthorityConfig, InjectedConfig},
     identity::IdentityConfig,
     issuing::IssuingConfig,
     limits::LimitsConfig,
@@ -52,6 +54,10 @@ pub struct Config {
     pub identity: IdentityConfig,
     /// `[state]`: where the authority is kept.
     pub state: StateConfig,
+    /// `[authority]`: who signs.
+    pub authority: AuthorityConfig,
+    /// `[injected]`: an operator's files.
+    pub injected: InjectedConfig,
     /// `[issuing]`: lifetimes.
     pub issuing: IssuingConfig,
     /// `[audit]`: the audit log.
@@ -112,7 +118,8 @@ impl Config {
     /// What an operator should know, though it is no fault.
     pub fn notices(&self) -> Vec<String> {
         let without_issuer = self.issuers.is_empty().then(|| NO_ISSUER.to_owned());
-        without_issuer.into_iter().collect()
+        let without_overlap = self.authority.overlap.is_zero().then(|| NO_OVERLAP.to_owned());
+        without_issuer.into_iter().chain(without_overlap).collect()
     }
 }
 
@@ -124,6 +131,10 @@ fn document(file: Option<&Path>) -> Result<Document, Faults> {
 /// What a CA without issuers is told: at start, by `check`, and by its readiness.
 pub const NO_ISSUER: &str = "issuer: none is configured, so every token is refused \
      (want an `[[issuer]]` with the `url` that service-account tokens carry as `iss`)";
+
+/// What a CA without an overlap is told.
+const NO_OVERLAP: &str = "authority.overlap: is zero, so leaves follow on a new root at once: proxies that have not heard \
+     of it refuse them (want at least a few minutes, or the default)";
 
 #[cfg(test)]
 mod tests;

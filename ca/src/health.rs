@@ -87,8 +87,10 @@ impl Conditions {
         }
         self.readiness.remark("loading of issuer keys", loading(&observed.authentication));
         observed.metrics.load(observed.admission.in_flight(), observed.admission.queued());
-        let expires_at = observed.authority.certificate().validity().not_after();
-        observed.metrics.authority_expires(expires_at.duration_since(UNIX_EPOCH).unwrap_or_default());
+        if let Some(certificate) = observed.authority.certificate() {
+            let expires_at = certificate.validity().not_after();
+            observed.metrics.authority_expires(expires_at.duration_since(UNIX_EPOCH).unwrap_or_default());
+        }
     }
 }
 

@@ -12,7 +12,9 @@ pub mod process;
 pub mod routes;
 pub mod service;
 pub mod serving_certificate;
+mod signing;
 mod status;
 pub mod store;
 #[cfg(test)]
 mod testing;
+pub mod trust;

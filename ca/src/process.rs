@@ -3,7 +3,6 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
-use signet_backends::{Assembler, LocalSigner};
 use signet_identity::Clock;
 use signet_runtime::{
     cores::Cores,
@@ -29,6 +28,7 @@ use crate::{
     routes::{Health, services},
     service::CertificateService,
     serving_certificate::{ServingCertificateRenewer, ServingNames},
+    signing::Signing,
     store::{DirectoryStore, StoreSettings},
 };
 
@@ -36,8 +36,6 @@ use crate::{
 pub struct Process {
     grpc: SocketAddr,
     operations: SocketAddr,
-    /// Keeps the state directory locked.
-    _store: DirectoryStore,
     authority: Authority,
     health: Health,
     cores: Cores,
@@ -70,7 +68,16 @@ impl Process {
         let (operations_listener, operations) = served(config.listen.bind_operations()?)?;
         let store = open_store(&config, &*clock)?;
         let audit = open_audit(&config, Arc::clone(&clock))?;
-        let authority = authority(&store, &audit, &clock).await?;
+        // From here on an operator can see what is waited for.
+        tasks.spawn(operations::serve(
+            operations_listener,
+            measured,
+            readiness.clone(),
+            stop_operations.clone(),
+        ));
+        let signing =
+            Signing { config: &config, audit: &audit, clock: &clock, readiness, tasks: &tasks, stop: &stop };
+        let authority = signing.start(store).await?;
         let renewer = serving_certificate(&config, &authority, &clock).await?;
         let tls = Arc::new(tls::server_config(renewer.certificate())?);
         tasks.spawn(renewer.run(stop.clone()));
@@ -90,21 +97,9 @@ impl Process {
 
         let observed = Observed { authentication, authority: authority.clone(), audit, admission, metrics };
         tasks.spawn(conditions.observe(observed, stop.clone()));
-        tasks.spawn(operations::serve(operations_listener, measured, readiness, stop_operations.clone()));
         tracing::info!(%grpc, %operations, "serving");
         let grace = limits.grace();
-        Ok(Self {
-            grpc,
-            operations,
-            _store: store,
-            authority,
-            health,
-            cores,
-            grace,
-            tasks,
-            stop,
-            stop_operations,
-        })
+        Ok(Self { grpc, operations, authority, health, cores, grace, tasks, stop, stop_operations })
     }
 
     /// Where the certificate service is: the port that was bound, if the configured one was 0.
@@ -143,9 +138,9 @@ fn open_store(config: &Config, clock: &dyn Clock) -> Result<DirectoryStore> {
     let settings = StoreSettings {
         directory: config.state.directory.clone(),
         trust_domain: config.identity.trust_domain.clone(),
-        root_lifetime: config.issuing.root_lifetime,
+        origin: config.authority.kind,
     };
-    DirectoryStore::open(&settings, clock).context("cannot open the state")
+    DirectoryStore::open(&settings, clock.now()).context("cannot open the state")
 }
 
 fn open_audit(config: &Config, clock: Arc<dyn Clock>) -> Result<AuditLog> {
@@ -153,12 +148,6 @@ fn open_audit(config: &Config, clock: Arc<dyn Clock>) -> Result<AuditLog> {
     let durability = if fsync { Durability::Disk } else { Durability::OperatingSystem };
     let max_waiting = config.limits.max_waiting_audit_records;
     Ok(AuditLog::open(AuditSettings { path, durability, max_waiting }, clock)?)
-}
-
-async fn authority(store: &DirectoryStore, audit: &AuditLog, clock: &Arc<dyn Clock>) -> Result<Authority> {
-    let signer = Arc::new(LocalSigner::new(store.signing_key()?));
-    let issuer = Assembler::new(signer, store.certificate().clone(), Vec::new());
-    Ok(Authority::signing_here(issuer, store.bundle().clone(), audit.clone(), Arc::clone(clock)).await?)
 }
 
 async fn serving_certificate(

@@ -1,6 +1,6 @@
 //! The CA's own serving certificate: issued by its own authority, audited like any other, renewed for ever.
 //!
-//! It is renewed at half of its life, the old one serving meanwhile; a failure is tried again after 1 s, then
+//! It is renewed at half of its life, and when another authority has begun to sign, the old one serving meanwhile; a failure is tried again after 1 s, then
 //! after twice as long each time, up to 10 s. One that ends with the authority is the last: a renewal could
 //! not outlive it.
 //!
@@ -50,6 +50,8 @@ pub struct ServingCertificateRenewer {
     clock: Arc<dyn Clock>,
     certificate: Arc<ServingCertificate>,
     validity: watch::Sender<Validity>,
+    /// At the latest: an authority that began to sign meanwhile makes it renewed once too often.
+    signed_by: Option<String>,
 }
 
 /// There is no (new) serving certificate.
@@ -88,9 +90,11 @@ impl ServingCertificateRenewer {
         names: ServingNames,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ServingCertificateError> {
+        let signed_by = key_id(&authority);
         let Pair { chain, key, validity } = issue(&authority, &names).await?;
         let certificate = Arc::new(ServingCertificate::new(chain, key)?);
-        let renewer = Self { authority, names, clock, certificate, validity: watch::Sender::new(validity) };
+        let validity_of = watch::Sender::new(validity);
+        let renewer = Self { authority, names, clock, certificate, validity: validity_of, signed_by };
         renewer.tell(validity);
         Ok(renewer)
     }
@@ -106,10 +110,13 @@ impl ServingCertificateRenewer {
     }
 
     /// Renews until `stop`.
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(mut self, stop: CancellationToken) {
         let renewing = async {
             loop {
-                self.half_life().await;
+                select! {
+                    () = self.half_life() => {}
+                    () = self.another_authority() => {}
+                }
                 self.renew_at_last().await;
                 // Whatever its times say, a certificate is no reason to issue the next at once.
                 sleep(FIRST_RETRY).await;
@@ -133,13 +140,25 @@ impl ServingCertificateRenewer {
         }
     }
 
+    /// Returns when another authority signs than the one that signed the certificate.
+    async fn another_authority(&self) {
+        let mut changes = self.authority.changes();
+        loop {
+            let signs = key_id(&self.authority);
+            if signs.is_some() && signs != self.signed_by || changes.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
     /// Whether it ends with the authority: no renewal could last longer.
     fn is_last(&self, validity: Validity) -> bool {
-        validity.not_after() >= self.authority.certificate().validity().not_after()
+        let authority = self.authority.certificate();
+        authority.is_some_and(|authority| validity.not_after() >= authority.validity().not_after())
     }
 
     /// Tries until there is a new certificate.
-    async fn renew_at_last(&self) {
+    async fn renew_at_last(&mut self) {
         let mut pause = FIRST_RETRY;
         while let Err(error) = self.renew().await {
             let expires_at = humantime::format_rfc3339_seconds(self.validity.borrow().not_after());
@@ -149,8 +168,10 @@ impl ServingCertificateRenewer {
         }
     }
 
-    async fn renew(&self) -> Result<(), ServingCertificateError> {
+    async fn renew(&mut self) -> Result<(), ServingCertificateError> {
+        let signed_by = key_id(&self.authority);
         let Pair { chain, key, validity } = issue(&self.authority, &self.names).await?;
+        self.signed_by = signed_by;
         self.certificate.replace(chain, key)?;
         self.tell(validity);
         Ok(())
@@ -176,10 +197,15 @@ struct Pair {
     validity: Validity,
 }
 
+fn key_id(authority: &Authority) -> Option<String> {
+    authority.certificate().map(|certificate| certificate.key_id())
+}
+
 async fn issue(authority: &Authority, names: &ServingNames) -> Result<Pair, ServingCertificateError> {
     let key = PrivateKey::generate()?;
-    let trust_domain = authority.bundle().trust_domain();
-    let approved = Approved::for_the_authority(trust_domain, names.dns_names.clone(), &key, names.lifetime)?;
+    let bundle = authority.bundle();
+    let approved =
+        Approved::for_the_authority(bundle.trust_domain(), names.dns_names.clone(), &key, names.lifetime)?;
     let request = IssueRequest {
         request_id: RequestId::random(),
         requester: Requester::Authority,

@@ -87,8 +87,13 @@ impl Reason {
                 }
                 IssuerError::Signature(_) | IssuerError::Template(_) => Self::Internal,
             },
-            Refused::Authority(IssueError::Interrupted) => Self::SignerUnavailable,
-            Refused::Authority(IssueError::NotVerified(_) | IssueError::Panicked) => Self::Internal,
+            Refused::Authority(IssueError::Interrupted | IssueError::NobodySigns) => Self::SignerUnavailable,
+            Refused::Authority(
+                IssueError::NotVerified(_)
+                | IssueError::TooLong { .. }
+                | IssueError::NoServingIssuer
+                | IssueError::Panicked,
+            ) => Self::Internal,
         }
     }
 

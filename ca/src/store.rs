@@ -2,10 +2,11 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `state.json` | epoch and sequence of the bundle, trust domain, active authority: its certificate, and the name of its key file |
-//! | `key-<fingerprint>.pem` | a private key, PKCS#8, mode 0600 |
+//! | `state.json` | epoch and sequence of the bundle, trust domain, the authority that signs and the one that will, every root that is published |
+//! | `key-<fingerprint>.pem` | a private key that this CA made, PKCS#8, mode 0600 |
+//! | `kept-key-<fingerprint>.pem` | a copy of a key from elsewhere, for as long as a restart would need it (`authority.keep_key`) |
 //! | `root-cert.pem` | the trust bundle as operators hand it to others; made from `state.json` whenever it differs |
-//! | `key-<fingerprint>.pem.stray` | a key that `state.json` does not name, set aside by a start |
+//! | `key-<fingerprint>.pem.stray` | a key that `state.json` does not name, set aside |
 //! | `lock` | held for as long as the process lives, so that two CAs never share a directory; says whose it is |
 //!
 //! `state.json` is replaced as a whole and is the one point of commit: a crash before it leaves the previous
@@ -19,43 +20,52 @@ mod state;
 mod tests;
 
 use std::{
+    collections::HashSet,
     fs, io,
     path::{Path, PathBuf},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use signet_identity::{
-    BundleError, CaCertificate, CaCertificateError, Clock, KeyError, PrivateKey, TrustBundle, TrustDomain,
-    ValidityError,
+    BundleError, BundleVersion, CaCertificate, CaCertificateError, KeyError, PrivateKey, SigningKey,
+    SigningKeyError, TrustBundle, TrustDomain, ValidityError,
 };
 use signet_runtime::files::{self, FileError};
 
-pub use self::lock::holder;
 use self::{
-    judged::{Judged, Stored, read_key},
+    judged::{Judged, read_key},
     lock::DirectoryLock,
-    state::{Active, KeyRef, State},
+    state::{KeyFile, State},
 };
+pub use self::{lock::holder, state::KeyRef};
+use crate::trust::{KnownAuthority, Origin, Trust};
 
-/// Where the state is, and what a new one is made of.
+/// Where the state is, and whose.
 #[derive(Debug, Clone)]
 pub struct StoreSettings {
     /// Made with mode 0700 if absent.
     pub directory: PathBuf,
     /// Of every certificate this CA issues. A directory belongs to one for ever.
     pub trust_domain: TrustDomain,
-    /// Validity of the root that the first start makes.
-    pub root_lifetime: Duration,
+    /// Where the authority comes from that is to sign: of a local one, the state must hold what it needs.
+    pub origin: Origin,
 }
 
 /// The open state directory. No other process can open it while this value lives.
 #[derive(Debug)]
 pub struct DirectoryStore {
-    directory: PathBuf,
-    key: KeyRef,
-    certificate: CaCertificate,
-    bundle: TrustBundle,
+    settings: StoreSettings,
+    held: Option<Held>,
     _lock: DirectoryLock,
+}
+
+/// What the directory holds.
+#[derive(Debug, Clone)]
+pub(crate) struct Held {
+    pub(crate) trust: Trust,
+    /// The bundle that follows from it.
+    pub(crate) bundle: TrustBundle,
+    version: BundleVersion,
 }
 
 /// Why the state cannot be used, ordered by whose fault it is. Nothing was changed.
@@ -142,6 +152,12 @@ pub enum StoreError {
         /// Which of the two.
         source: ValidityError,
     },
+    /// A change of trust came while many others have not ended.
+    #[error(
+        "the bundle would have too many roots. Wait until the leaves under those that are leaving are dead, or take \
+         roots out of what is offered"
+    )]
+    TooManyRoots(#[source] BundleError),
     /// No root could be made: a fault of ours, or of the machine's random numbers.
     #[error("cannot make a root key")]
     NewKey(#[source] KeyError),
@@ -158,66 +174,155 @@ pub enum Corruption {
     Json(#[from] serde_json::Error),
     #[error("`{0}` is no name of a key file")]
     KeyName(String),
-    #[error("the certificate of the active authority cannot be used")]
+    #[error("the certificate of an authority cannot be used")]
     Certificate(#[from] CaCertificateError),
+    #[error("where certificates should be, it has something else")]
+    NotPem,
+    #[error("it has a time that no clock can show")]
+    Time,
     #[error("the certificates make no bundle")]
     Bundle(#[from] BundleError),
     #[error("the key cannot be read")]
-    Key(#[from] KeyError),
-    #[error("the key is not that of the active authority's certificate")]
+    Key(#[from] SigningKeyError),
+    #[error("the key is not text")]
+    KeyNotText,
+    #[error("the key is not that of its authority's certificate")]
     OtherKey,
 }
 
 impl DirectoryStore {
-    /// Opens the directory and what it holds. An empty or absent one becomes the home of a new root.
+    /// Opens the directory and reads what it holds: nothing, if it is empty or was just made.
     ///
     /// # Errors
     /// The first of the faults that [`judge`] finds, or that the directory is in use or cannot be written.
-    pub fn open(settings: &StoreSettings, clock: &dyn Clock) -> Result<Self, StoreError> {
+    pub fn open(settings: &StoreSettings, now: SystemTime) -> Result<Self, StoreError> {
         let directory = &settings.directory;
         files::create_private_directory(directory)?;
         let lock = DirectoryLock::take(directory)?;
-        let Judged { stored, faults } = Judged::of(directory, &settings.trust_domain, clock.now());
+        let Judged { held, faults } = Judged::of(settings, now);
         if let Some(fault) = faults.into_iter().next() {
             return Err(fault);
         }
         files::remove_leftovers(directory)?;
-        let Stored { key, certificate, bundle } =
-            stored.map_or_else(|| first_root(settings, clock.now()), Ok)?;
-        let store = Self { directory: directory.clone(), key, certificate, bundle, _lock: lock };
-        store.set_unnamed_keys_aside()?;
+        let store = Self { settings: settings.clone(), held, _lock: lock };
+        store.tidy_keys()?;
         store.export_bundle()?;
         Ok(store)
     }
 
-    /// The certificate of the active authority.
-    pub fn certificate(&self) -> &CaCertificate {
-        &self.certificate
+    /// What it holds, unless nothing was ever committed.
+    pub(crate) fn held(&self) -> Option<&Held> {
+        self.held.as_ref()
     }
 
-    /// What workloads trust, with its version.
-    pub fn bundle(&self) -> &TrustBundle {
-        &self.bundle
+    /// Makes `trust` durable, with a new version if other roots follow from it, and returns the bundle.
+    ///
+    /// # Errors
+    /// It would have too many roots, or cannot be written; what was held still is.
+    pub(crate) fn commit(&mut self, trust: Trust, now: SystemTime) -> Result<TrustBundle, StoreError> {
+        let roots: Vec<_> = trust.roots().cloned().collect();
+        let same_roots =
+            |held: &Held| held.trust.roots().collect::<HashSet<_>>() == roots.iter().collect::<HashSet<_>>();
+        let version = match &self.held {
+            None => BundleVersion {
+                epoch: now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
+                sequence: 1,
+            },
+            Some(held) if same_roots(held) => held.version,
+            Some(Held { version, .. }) => BundleVersion { sequence: version.sequence + 1, ..*version },
+        };
+        let StoreSettings { directory, trust_domain, .. } = &self.settings;
+        let bundle =
+            TrustBundle::new(trust_domain.clone(), roots, Some(version)).map_err(StoreError::TooManyRoots)?;
+        State::of(trust_domain, version, &trust).write(directory)?;
+        self.held = Some(Held { trust, bundle: bundle.clone(), version });
+        self.tidy_keys()?;
+        self.export_bundle()?;
+        Ok(bundle)
     }
 
-    /// Reads the key of the active authority.
+    /// The root that this CA made for itself, with its key; a new one if there is none.
+    ///
+    /// # Errors
+    /// The key cannot be read, or none can be made.
+    pub(crate) fn local_root(
+        &self,
+        lifetime: Duration,
+        now: SystemTime,
+    ) -> Result<(KnownAuthority, SigningKey), StoreError> {
+        let trust = self.held.as_ref().map(|held| &held.trust);
+        let known = trust.into_iter().flat_map(|trust| [Some(trust.active()), trust.next()]).flatten();
+        let mut ours = known.filter(|known| known.origin == Origin::Local);
+        match ours.find_map(|known| Some((known, known.key.as_ref()?))) {
+            Some((known, key)) => Ok((known.clone(), self.read_key(key, &known.certificate)?)),
+            None => self.new_root(lifetime, now),
+        }
+    }
+
+    /// Reads a key that the directory holds.
     ///
     /// # Errors
     /// The key file is missing, shared, or not the certificate's.
-    pub fn signing_key(&self) -> Result<PrivateKey, StoreError> {
-        read_key(&self.directory, &self.key, Some(&self.certificate))
+    pub(crate) fn read_key(
+        &self,
+        key: &KeyRef,
+        certificate: &CaCertificate,
+    ) -> Result<SigningKey, StoreError> {
+        read_key(&self.settings.directory, key, Some(certificate))
     }
 
-    /// Each was most likely made just before a crash; but a key that could have signed is never destroyed.
-    fn set_unnamed_keys_aside(&self) -> Result<(), StoreError> {
-        let rename = || {
-            for entry in fs::read_dir(&self.directory)? {
+    /// Keeps a copy of a key from elsewhere, until a committed trust no longer names it.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(crate) fn keep_key(&self, key: &SigningKey) -> Result<KeyRef, StoreError> {
+        let kept = KeyRef::of(key.public_key(), KeyFile::Kept);
+        let path = self.settings.directory.join(kept.file_name());
+        files::write_atomically(&path, key.to_pem().as_bytes(), 0o600)?;
+        Ok(kept)
+    }
+
+    /// Makes a root: the key now; the state that names it is committed by whoever takes it.
+    fn new_root(
+        &self,
+        lifetime: Duration,
+        now: SystemTime,
+    ) -> Result<(KnownAuthority, SigningKey), StoreError> {
+        let StoreSettings { directory, trust_domain, .. } = &self.settings;
+        let key = PrivateKey::generate().map_err(StoreError::NewKey)?;
+        let certificate = CaCertificate::self_signed(&key, trust_domain, now, lifetime)
+            .map_err(StoreError::NewCertificate)?;
+        let own = KeyRef::of(key.public_key(), KeyFile::Own);
+        files::write_atomically(&directory.join(own.file_name()), key.to_pkcs8_pem().as_bytes(), 0o600)?;
+        tracing::info!(directory = %directory.display(), authority = certificate.key_id(), "made a new root");
+        let roots = vec![certificate.der().clone()];
+        let known = KnownAuthority {
+            origin: Origin::Local,
+            certificate,
+            intermediates: Vec::new(),
+            roots,
+            key: Some(own),
+        };
+        Ok((known, key.into()))
+    }
+
+    /// Deals with keys that the state does not name: a copy is removed, a key that could have signed is set aside
+    /// and never destroyed.
+    fn tidy_keys(&self) -> Result<(), StoreError> {
+        let directory = &self.settings.directory;
+        let named: Vec<_> = self.held.iter().flat_map(|held| held.trust.keys()).collect();
+        let tidy = || {
+            for entry in fs::read_dir(directory)? {
                 let entry = entry?;
-                let Some(key) = KeyRef::named(&entry.file_name()).filter(|key| *key != self.key) else {
+                let Some(key) = KeyRef::named(&entry.file_name()).filter(|key| !named.contains(&key)) else {
                     continue;
                 };
+                if key.kind() == KeyFile::Kept {
+                    fs::remove_file(entry.path())?;
+                    continue;
+                }
                 let stray = format!("{}.stray", key.file_name());
-                fs::rename(entry.path(), self.directory.join(&stray))?;
+                fs::rename(entry.path(), directory.join(&stray))?;
                 tracing::warn!(
                     file = stray,
                     "set a key aside that the state does not name; remove it if no other CA needs it"
@@ -225,11 +330,12 @@ impl DirectoryStore {
             }
             Ok(())
         };
-        rename().map_err(|source| StoreError::Directory { directory: self.directory.clone(), source })
+        tidy().map_err(|source| StoreError::Directory { directory: directory.clone(), source })
     }
 
     fn export_bundle(&self) -> Result<(), StoreError> {
-        let (path, pem) = (root_certificate_path(&self.directory), self.bundle.to_pem());
+        let Some(held) = &self.held else { return Ok(()) };
+        let (path, pem) = (root_certificate_path(&self.settings.directory), held.bundle.to_pem());
         if fs::read(&path).is_ok_and(|exported| exported == pem.as_bytes()) {
             return Ok(());
         }
@@ -237,29 +343,10 @@ impl DirectoryStore {
     }
 }
 
-/// Everything that would keep a start at `now` from using `directory` for `trust_domain`. Reads, changes
-/// nothing, and does not ask whether another process has it open: [`holder`] does.
-pub fn judge(directory: &Path, trust_domain: &TrustDomain, now: SystemTime) -> Vec<StoreError> {
-    Judged::of(directory, trust_domain, now).faults
-}
-
-/// Makes a root: the key first, then the state that names it.
-fn first_root(settings: &StoreSettings, now: SystemTime) -> Result<Stored, StoreError> {
-    let StoreSettings { directory, trust_domain, root_lifetime } = settings;
-    let key = PrivateKey::generate().map_err(StoreError::NewKey)?;
-    let certificate = CaCertificate::self_signed(&key, trust_domain, now, *root_lifetime)
-        .map_err(StoreError::NewCertificate)?;
-    let key_ref = KeyRef::of(key.public_key());
-    files::write_atomically(&directory.join(key_ref.file_name()), key.to_pkcs8_pem().as_bytes(), 0o600)?;
-    let state = State {
-        epoch: now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
-        sequence: 1,
-        trust_domain: trust_domain.as_str().to_owned(),
-        active: Active { certificate: certificate.to_pem(), key: key_ref },
-    };
-    state.write(directory)?;
-    tracing::info!(directory = %directory.display(), authority = certificate.key_id(), "made a new root");
-    Stored::of(directory, trust_domain, state)
+/// Everything that would keep a start at `now` from using the directory of `settings`. Reads, changes nothing, and
+/// does not ask whether another process has it open: [`holder`] does.
+pub fn judge(settings: &StoreSettings, now: SystemTime) -> Vec<StoreError> {
+    Judged::of(settings, now).faults
 }
 
 fn root_certificate_path(directory: &Path) -> PathBuf {

@@ -10,8 +10,9 @@ use std::{
 };
 
 use rustls::{ServerConfig, pki_types::PrivateKeyDer};
+use signet_backends::Assembler;
 use signet_identity::{
-    Pod, PrivateKey,
+    Clock, Pod, PrivateKey, TrustBundle,
     jwt::{DevelopmentIssuer, TokenRequest},
 };
 use signet_runtime::tls;
@@ -22,6 +23,22 @@ use tokio::{
     task::JoinHandle,
 };
 use tokio_rustls::TlsAcceptor;
+
+use crate::{
+    audit::AuditLog,
+    authority::{Active, Authority, AuthorityError, Standing},
+};
+
+/// An authority that signs by `assembler`, and nobody takes its place.
+pub(crate) async fn authority(
+    assembler: Assembler,
+    bundle: TrustBundle,
+    audit: AuditLog,
+    clock: Arc<dyn Clock>,
+) -> Result<Authority, AuthorityError> {
+    let active = Active::here(assembler, bundle.clone(), clock.now()).await?;
+    Ok(Authority::new(Standing::new(Some(active), bundle), audit, clock))
+}
 
 pub(crate) const ISSUER: &str = "https://issuer.example";
 

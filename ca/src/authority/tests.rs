@@ -7,12 +7,12 @@ use std::{
 };
 
 use async_trait::async_trait;
-use signet_backends::{LocalSigner, SignError, Signer};
-use signet_identity::{ManualClock, SignatureAlgorithm, TrustDomain};
+use signet_backends::{Assembler, LocalSigner, SignError, Signer};
+use signet_identity::{Expected, ManualClock, PrivateKey, SignatureAlgorithm, SigningKey, TrustDomain};
 use tokio::sync::Semaphore;
 
 use super::*;
-use crate::audit::testing::LogOnDisk;
+use crate::{audit::testing::LogOnDisk, testing};
 
 /// A local signer whose each signature needs a permit, and which can be unreachable.
 struct ControlledSigner {
@@ -84,14 +84,14 @@ impl Scene {
         let (log, key) = (LogOnDisk::new(), PrivateKey::generate().unwrap());
         let root = root(&key, &log.clock);
         let signer = Arc::new(ControlledSigner {
-            key: LocalSigner::new(key),
+            key: LocalSigner::new(SigningKey::from(key)),
             permits: Semaphore::new(1 + permits),
             asked: AtomicUsize::new(0),
             behaviour,
         });
         let issuer = Assembler::new(Arc::clone(&signer) as _, root.clone(), Vec::new());
         let clock = Arc::clone(&log.clock) as _;
-        let authority = Authority::signing_here(issuer, bundle(&[&root]), log.open(), clock).await.unwrap();
+        let authority = testing::authority(issuer, bundle(&[&root]), log.open(), clock).await.unwrap();
         Self { log, signer, authority }
     }
 
@@ -138,7 +138,7 @@ async fn what_is_issued_verifies_in_full_and_is_in_the_audit() {
         (&id.as_str().into(), &id.as_str().into())
     );
     assert_eq!(lines[2]["serial"], svid.serial());
-    assert_eq!(lines[1]["authority"], scene.authority.certificate().key_id());
+    assert_eq!(lines[1]["authority"], scene.authority.certificate().unwrap().key_id());
 }
 
 #[tokio::test]
@@ -147,7 +147,10 @@ async fn a_lifetime_beyond_all_bounds_ends_with_the_authority() {
 
     let issuance = scene.authority.issue(request(Duration::MAX)).await.unwrap();
 
-    assert_eq!(issuance.svid.validity().not_after(), scene.authority.certificate().validity().not_after());
+    assert_eq!(
+        issuance.svid.validity().not_after(),
+        scene.authority.certificate().unwrap().validity().not_after()
+    );
 }
 
 #[tokio::test]
@@ -306,7 +309,7 @@ async fn an_authority_whose_leaves_nobody_would_accept_does_not_start() {
     let key = || PrivateKey::generate().unwrap();
     let (mine, other) = (key(), key());
     let (my_root, other_root) = (root(&mine, &log.clock), root(&other, &log.clock));
-    let mine = Arc::new(LocalSigner::new(mine));
+    let mine = Arc::new(LocalSigner::new(SigningKey::from(mine)));
     for (case, signer, certificate, bundle) in [
         ("a key that is not the certificate's", mine.clone(), &other_root, bundle(&[&other_root])),
         ("a root that is not in the bundle", mine.clone(), &my_root, bundle(&[&other_root])),
@@ -314,7 +317,7 @@ async fn an_authority_whose_leaves_nobody_would_accept_does_not_start() {
         let issuer = Assembler::new(signer, certificate.clone(), Vec::new());
         let (audit, clock) = (log.open(), Arc::clone(&log.clock) as _);
 
-        let refused = Authority::signing_here(issuer, bundle, audit, clock).await.err();
+        let refused = testing::authority(issuer, bundle, audit, clock).await.err();
 
         assert!(matches!(refused, Some(AuthorityError::NotProven { .. })), "{case}: {refused:?}");
     }

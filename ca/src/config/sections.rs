@@ -8,11 +8,12 @@ use signet_runtime::{
 };
 
 use super::{
-    AuditConfig, Config, IdentityConfig, IssuingConfig, LimitsConfig, ListenConfig, StateConfig, issuer,
+    AuditConfig, AuthorityConfig, Config, IdentityConfig, InjectedConfig, IssuingConfig, LimitsConfig,
+    ListenConfig, StateConfig, issuer,
 };
 use crate::{
     authn::{DevelopmentKeys, IssuerConfig},
-    store,
+    store::{self, StoreSettings},
 };
 
 /// What was read. Its faults are with the document.
@@ -21,6 +22,8 @@ pub(super) struct Sections {
     listen: ListenConfig,
     identity: Option<IdentityConfig>,
     issuing: Option<IssuingConfig>,
+    authority: AuthorityConfig,
+    injected: InjectedConfig,
     audit: AuditConfig,
     issuers: Vec<Option<IssuerConfig>>,
     limits: LimitsConfig,
@@ -35,8 +38,11 @@ impl Sections {
         let issuing = identity.as_ref().and_then(|identity| {
             IssuingConfig::read(&document.section("issuing"), identity.trust_domain.clone())
         });
+        let longest_leaf = issuing.as_ref().map(|issuing| issuing.policy.max_lifetime());
         Self {
             listen: ListenConfig::read(&document.section("listen")),
+            authority: AuthorityConfig::read(&document.section("authority"), longest_leaf),
+            injected: InjectedConfig::read(&document.section("injected")),
             audit: AuditConfig::read(&document.section("audit"), &state),
             issuers: issuer::read_all(&document.tables("issuer"), development),
             limits: LimitsConfig::read(&document.section("limits")),
@@ -56,7 +62,12 @@ impl Sections {
             && directory_is_meant
             && !document.is_faulty("identity.trust_domain")
         {
-            for error in store::judge(&self.state.directory, &identity.trust_domain, now) {
+            let settings = StoreSettings {
+                directory: self.state.directory.clone(),
+                trust_domain: identity.trust_domain.clone(),
+                origin: self.authority.kind,
+            };
+            for error in store::judge(&settings, now) {
                 document.fault("state.directory", chain(&error).to_string());
             }
         }
@@ -96,6 +107,8 @@ impl Sections {
             identity: self.identity?,
             state: self.state,
             issuing: self.issuing?,
+            authority: self.authority,
+            injected: self.injected,
             audit: self.audit,
             issuers: self.issuers.into_iter().collect::<Option<_>>()?,
             limits: self.limits,

@@ -1,14 +1,14 @@
 //! What an orchestrator is told when the parts of a CA can no longer do theirs.
 
 use signet_backends::{Assembler, LocalSigner};
-use signet_identity::{CaCertificate, Clock, PrivateKey, TrustBundle, TrustDomain};
+use signet_identity::{CaCertificate, Clock, PrivateKey, SigningKey, TrustBundle, TrustDomain};
 
 use super::*;
 use crate::{
     admission::AdmissionLimits,
     audit::testing::LogOnDisk,
     authn::{IssuerConfig, RefreshTimes, Refresher, Source},
-    testing::{ISSUER, KeyFile, issuer},
+    testing::{self, ISSUER, KeyFile, issuer},
 };
 
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
@@ -34,9 +34,9 @@ impl Scene {
         let key = PrivateKey::generate().unwrap();
         let root = CaCertificate::self_signed(&key, &trust_domain, clock.now(), YEAR).unwrap();
         let bundle = TrustBundle::new(trust_domain.clone(), vec![root.der().clone()], None).unwrap();
-        let issuer = Assembler::new(Arc::new(LocalSigner::new(key)), root, Vec::new());
+        let issuer = Assembler::new(Arc::new(LocalSigner::new(SigningKey::from(key))), root, Vec::new());
         let audit = log.open();
-        let authority = Authority::signing_here(issuer, bundle, audit.clone(), Arc::clone(&clock)).await;
+        let authority = testing::authority(issuer, bundle, audit.clone(), Arc::clone(&clock)).await;
         let metrics = Metrics::new();
         let development = DevelopmentKeys::Accepted;
         let (authentication, refreshers) =

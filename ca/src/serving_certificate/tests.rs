@@ -4,12 +4,12 @@ use std::{sync::Mutex, time::SystemTime};
 
 use async_trait::async_trait;
 use signet_backends::{Assembler, LocalSigner, SignError, Signer};
-use signet_identity::{CaCertificate, SignatureAlgorithm, TrustBundle, TrustDomain};
+use signet_identity::{CaCertificate, SignatureAlgorithm, SigningKey, TrustBundle, TrustDomain};
 use signet_runtime::testing::TokioClock;
 use tokio_util::task::TaskTracker;
 
 use super::*;
-use crate::audit::testing::LogOnDisk;
+use crate::{audit::testing::LogOnDisk, testing};
 
 const DAY: Duration = Duration::from_secs(86_400);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -58,14 +58,14 @@ impl Scene {
         let root = CaCertificate::self_signed(&key, &trust_domain, start(), root_lifetime).unwrap();
         let bundle = TrustBundle::new(trust_domain, vec![root.der().clone()], None).unwrap();
         let signer = Arc::new(ScriptedSigner {
-            key: LocalSigner::new(key),
+            key: LocalSigner::new(SigningKey::from(key)),
             clock: Arc::clone(&clock),
             asked_at: Mutex::default(),
             away,
         });
         let issuer = Assembler::new(Arc::clone(&signer) as _, root, Vec::new());
         let audit = log.open_by(Arc::clone(&clock));
-        let authority = Authority::signing_here(issuer, bundle, audit, Arc::clone(&clock)).await.unwrap();
+        let authority = testing::authority(issuer, bundle, audit, Arc::clone(&clock)).await.unwrap();
         let names = ServingNames { dns_names: vec!["ca.signet.svc".to_owned()], lifetime };
         let renewer = ServingCertificateRenewer::start(authority, names, Arc::clone(&clock)).await.unwrap();
         Self { log, clock, signer, renewer }

@@ -2,39 +2,31 @@
 
 use std::{io, path::Path, time::SystemTime};
 
-use signet_identity::{
-    BundleError, BundleVersion, CaCertificate, KeyError, PrivateKey, TrustBundle, TrustDomain,
-};
+use signet_identity::{CaCertificate, SigningKey, TrustBundle, TrustDomain};
 use signet_runtime::files::{self, FileError};
 
 use super::{
-    Corruption, StoreError, root_certificate_path,
-    state::{self, Active, KeyRef, State},
+    Corruption, Held, StoreError, StoreSettings, root_certificate_path,
+    state::{self, KeyFile, KeyRef, State},
 };
+use crate::trust::{KnownAuthority, Origin, Trust};
 
 /// A directory, as it was found.
 pub(super) struct Judged {
-    /// A state whose parts belong together. `None` without a fault: a first start makes one.
-    pub(super) stored: Option<Stored>,
+    /// A state whose parts belong together. `None` without a fault: nothing was ever committed.
+    pub(super) held: Option<Held>,
     /// Everything that keeps a CA from using the directory.
     pub(super) faults: Vec<StoreError>,
 }
 
-/// A state that can be signed with.
-#[derive(Debug)]
-pub(super) struct Stored {
-    pub(super) key: KeyRef,
-    pub(super) certificate: CaCertificate,
-    pub(super) bundle: TrustBundle,
-}
-
 impl Judged {
-    /// Judges `directory` as that of a CA for `trust_domain` that signs at `now`.
-    pub(super) fn of(directory: &Path, trust_domain: &TrustDomain, now: SystemTime) -> Self {
+    /// Judges the directory as that of a CA that signs at `now`.
+    pub(super) fn of(settings: &StoreSettings, now: SystemTime) -> Self {
+        let directory = &settings.directory;
         let mut faults = Faults(Vec::new());
         faults.keep(files::judge_private_directory(directory).map_err(StoreError::from));
-        let stored = match faults.keep(State::read(directory)) {
-            Some(Some(state)) => faults.judge(directory, trust_domain, now, state),
+        let held = match faults.keep(State::read(directory)) {
+            Some(Some(state)) => faults.judge(settings, now, state),
             Some(None) => {
                 faults.keep(refuse_if_lost(directory));
                 None
@@ -42,21 +34,20 @@ impl Judged {
             None => None,
         };
         let Faults(faults) = faults;
-        Self { stored: stored.filter(|_| faults.is_empty()), faults }
+        Self { held: held.filter(|_| faults.is_empty()), faults }
     }
 }
 
-impl Stored {
-    /// What `state` says of the authority. The key itself is not read.
-    pub(super) fn of(directory: &Path, trust_domain: &TrustDomain, state: State) -> Result<Self, StoreError> {
-        let State { epoch, sequence, active: Active { certificate, key }, .. } = state;
+impl Held {
+    /// What `state` says. The keys are not read.
+    fn of(directory: &Path, trust_domain: &TrustDomain, state: State) -> Result<Self, StoreError> {
         let corrupt = |source| StoreError::Corrupt { path: state::path(directory), source };
-        let version = Some(BundleVersion { epoch, sequence });
-        let bundle = TrustBundle::from_pem(trust_domain.clone(), &certificate, version)
+        let version = state.version();
+        let trust = state.trust().map_err(corrupt)?;
+        let roots = trust.roots().cloned().collect();
+        let bundle = TrustBundle::new(trust_domain.clone(), roots, Some(version))
             .map_err(|error| corrupt(error.into()))?;
-        let der = bundle.authorities().first().ok_or_else(|| corrupt(BundleError::Empty.into()))?;
-        let certificate = CaCertificate::from_der(der.clone()).map_err(|error| corrupt(error.into()))?;
-        Ok(Self { key, certificate, bundle })
+        Ok(Self { trust, bundle, version })
     }
 }
 
@@ -68,20 +59,24 @@ impl Faults {
         judged.map_err(|fault| self.0.push(fault)).ok()
     }
 
-    fn judge(
-        &mut self,
-        directory: &Path,
-        trust_domain: &TrustDomain,
-        now: SystemTime,
-        state: State,
-    ) -> Option<Stored> {
+    fn judge(&mut self, settings: &StoreSettings, now: SystemTime, state: State) -> Option<Held> {
+        let StoreSettings { directory, trust_domain, origin } = settings;
         self.keep(refuse_other_trust_domain(directory, trust_domain, &state));
-        let key = state.active.key.clone();
-        let stored = self.keep(Stored::of(directory, trust_domain, state));
-        let certificate = stored.as_ref().map(|stored| &stored.certificate);
-        self.keep(certificate.map_or(Ok(()), |certificate| refuse_if_over(directory, certificate, now)));
-        self.keep(read_key(directory, &key, certificate));
-        stored
+        let held = self.keep(Held::of(directory, trust_domain, state))?;
+        self.keep(refuse_if_over(directory, &held.trust, *origin, now));
+        let known = [Some(held.trust.active()), held.trust.next()].into_iter().flatten();
+        for (known, key) in known.filter_map(|known| Some((known, known.key.as_ref()?))) {
+            self.judge_key(directory, known, key);
+        }
+        Some(held)
+    }
+
+    /// A copy that is gone is a loss that a start copes with; it is no use to refuse the start for it.
+    fn judge_key(&mut self, directory: &Path, known: &KnownAuthority, key: &KeyRef) {
+        match read_key(directory, key, Some(&known.certificate)) {
+            Err(StoreError::KeyLost { .. }) if key.kind() == KeyFile::Kept => {}
+            read => drop(self.keep(read)),
+        }
     }
 }
 
@@ -90,7 +85,7 @@ pub(super) fn read_key(
     directory: &Path,
     key: &KeyRef,
     certificate: Option<&CaCertificate>,
-) -> Result<PrivateKey, StoreError> {
+) -> Result<SigningKey, StoreError> {
     let path = directory.join(key.file_name());
     let pem = files::read_private(&path).map_err(|fault| match fault {
         FileError::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotFound => {
@@ -99,8 +94,8 @@ pub(super) fn read_key(
         fault => fault.into(),
     })?;
     let corrupt = |source| StoreError::Corrupt { path: path.clone(), source };
-    let pem = std::str::from_utf8(&pem).map_err(|_binary| KeyError::NotPkcs8Pem);
-    let key = pem.and_then(PrivateKey::from_pkcs8_pem).map_err(|error| corrupt(error.into()))?;
+    let pem = std::str::from_utf8(&pem).map_err(|_binary| corrupt(Corruption::KeyNotText))?;
+    let key = SigningKey::from_pem(pem).map_err(|error| corrupt(error.into()))?;
     if certificate.is_some_and(|certificate| key.public_key() != certificate.public_key()) {
         return Err(corrupt(Corruption::OtherKey));
     }
@@ -121,17 +116,28 @@ fn refuse_other_trust_domain(
     trust_domain: &TrustDomain,
     state: &State,
 ) -> Result<(), StoreError> {
-    if state.trust_domain == trust_domain.as_str() {
+    if state.trust_domain() == trust_domain.as_str() {
         return Ok(());
     }
     Err(StoreError::OtherTrustDomain {
         directory: directory.to_owned(),
-        stored: state.trust_domain.clone(),
+        stored: state.trust_domain().to_owned(),
         configured: trust_domain.clone(),
     })
 }
 
-fn refuse_if_over(directory: &Path, certificate: &CaCertificate, now: SystemTime) -> Result<(), StoreError> {
-    let signs = certificate.validity().signs_at(now);
+/// A local authority that is over has no successor but the one that an operator decides on; from elsewhere, one may
+/// come at any time.
+fn refuse_if_over(
+    directory: &Path,
+    trust: &Trust,
+    origin: Origin,
+    now: SystemTime,
+) -> Result<(), StoreError> {
+    let active = trust.active();
+    if origin != Origin::Local || active.origin != Origin::Local || trust.next().is_some() {
+        return Ok(());
+    }
+    let signs = active.certificate.validity().signs_at(now);
     signs.map_err(|source| StoreError::NotValid { directory: directory.to_owned(), source })
 }

@@ -2,10 +2,26 @@
 
 use std::{fs::Permissions, os::unix::fs::PermissionsExt, time::SystemTime};
 
-use signet_identity::{BundleVersion, ManualClock};
+use signet_identity::{BundleVersion, Clock, ManualClock};
 use tempfile::TempDir;
 
 use super::*;
+
+/// A directory, and the root that signs.
+#[derive(Debug)]
+struct Opened {
+    store: DirectoryStore,
+    root: KnownAuthority,
+    key: SigningKey,
+}
+
+impl Opened {
+    fn bundle(&self) -> &TrustBundle {
+        &self.store.held().unwrap().bundle
+    }
+}
+
+const TEN_YEARS: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 /// A state directory that does not exist yet, and a clock.
 struct Scene {
@@ -33,20 +49,23 @@ impl Scene {
         self.directory().join(name)
     }
 
-    fn open(&self) -> Result<DirectoryStore, StoreError> {
+    fn open(&self) -> Result<Opened, StoreError> {
         self.open_for("cluster.local")
     }
 
-    fn open_for(&self, trust_domain: &str) -> Result<DirectoryStore, StoreError> {
-        DirectoryStore::open(&self.settings(trust_domain), &self.clock)
+    /// As a CA with a root of its own starts.
+    fn open_for(&self, trust_domain: &str) -> Result<Opened, StoreError> {
+        let mut store = DirectoryStore::open(&self.settings(trust_domain), self.clock.now())?;
+        let (root, key) = store.local_root(TEN_YEARS, self.clock.now())?;
+        if store.held().is_none() {
+            store.commit(Trust::steady(root.clone()), self.clock.now())?;
+        }
+        Ok(Opened { store, root, key })
     }
 
     fn settings(&self, trust_domain: &str) -> StoreSettings {
-        StoreSettings {
-            directory: self.directory(),
-            trust_domain: trust_domain.parse().unwrap(),
-            root_lifetime: Duration::from_secs(10 * 365 * 86_400),
-        }
+        let trust_domain = trust_domain.parse().unwrap();
+        StoreSettings { directory: self.directory(), trust_domain, origin: Origin::Local }
     }
 
     /// What a start says, and a check before it.
@@ -64,7 +83,7 @@ impl Scene {
     }
 
     fn judge_for(&self, trust_domain: &str) -> Vec<String> {
-        let faults = judge(&self.directory(), &trust_domain.parse().unwrap(), self.clock.now());
+        let faults = judge(&self.settings(trust_domain), self.clock.now());
         faults.iter().map(ToString::to_string).collect()
     }
 
@@ -82,6 +101,13 @@ impl Scene {
 
     fn names(&self) -> Vec<String> {
         self.files().into_iter().map(|(name, _)| name).collect()
+    }
+
+    fn names_of_files(&self) -> Vec<String> {
+        let files = fs::read_dir(self.directory()).unwrap().map(|entry| entry.unwrap());
+        let files = files.filter(|entry| entry.file_type().unwrap().is_file());
+        let names = files.map(|entry| entry.file_name().into_string().unwrap());
+        names.filter(|name| name != "lock").collect()
     }
 
     fn key_file(&self) -> PathBuf {
@@ -105,14 +131,14 @@ fn set_mode(path: &Path, mode: u32) {
 fn the_first_start_makes_a_root_from_nothing_and_the_next_finds_it() {
     let scene = Scene::new();
     let first = scene.open().unwrap();
-    let (root, key) = (first.certificate().der().clone(), first.signing_key().unwrap());
+    let (root, key) = (first.root.certificate.der().clone(), first.key.public_key().clone());
     drop(first);
     scene.clock.advance(Duration::from_secs(3600));
 
     let second = scene.open().unwrap();
 
-    assert_eq!(second.certificate().der(), &root);
-    assert_eq!(second.signing_key().unwrap().public_key(), key.public_key());
+    assert_eq!(second.root.certificate.der(), &root);
+    assert_eq!(second.key.public_key(), &key);
     assert_eq!(second.bundle().version(), Some(BundleVersion { epoch: 1_800_000_000, sequence: 1 }));
     assert_eq!(second.bundle().authorities(), [root]);
 }
@@ -131,7 +157,7 @@ fn files_are_private_but_for_the_exported_bundle() {
 #[test]
 fn the_root_lives_as_long_as_configured() {
     let scene = Scene::new();
-    let validity = scene.open().unwrap().certificate().validity();
+    let validity = scene.open().unwrap().root.certificate.validity();
 
     assert!(validity.contains(start()));
     assert_eq!(validity.not_after(), start() + Duration::from_secs(10 * 365 * 86_400));
@@ -161,7 +187,6 @@ fn a_crash_at_any_step_of_the_first_start_leaves_a_directory_that_starts() {
 
         let store = scene.open().unwrap_or_else(|error| panic!("{step}: {error}"));
 
-        store.signing_key().unwrap_or_else(|error| panic!("{step}: {error}"));
         let mut names = scene.names();
         names.retain(|name| !name.ends_with(".stray"));
         assert_eq!(names.len(), 3, "{step} leaves {names:?}");
@@ -261,18 +286,28 @@ fn a_check_says_everything_that_is_wrong_and_changes_nothing() {
 #[test]
 fn a_first_start_writes_the_key_then_the_state_then_the_export() {
     let scene = Scene::new();
-    let root = || first_root(&scene.settings("cluster.local"), start());
-    files::create_private_directory(&scene.directory()).unwrap();
     let state = scene.file("state.json");
-
-    fs::create_dir(&state).unwrap();
-    root().unwrap_err();
-    fs::remove_dir(&state).unwrap();
-    assert!(matches!(&scene.names()[..], [key] if key.starts_with("key-")), "{:?}", scene.names());
-
-    fs::remove_file(scene.key_file()).unwrap();
-    root().unwrap();
-    assert!(matches!(&scene.names()[..], [_key, state] if state == "state.json"), "{:?}", scene.names());
+    let first_start = || -> Result<(), StoreError> {
+        let now = scene.clock.now();
+        let mut store = DirectoryStore::open(&scene.settings("cluster.local"), now)?;
+        let (root, _key) = store.local_root(TEN_YEARS, now)?;
+        fs::create_dir_all(&state).unwrap();
+        let refused = store.commit(Trust::steady(root.clone()), now);
+        assert!(
+            matches!(&scene.names_of_files()[..], [key] if key.starts_with("key-")),
+            "{:?}",
+            scene.names_of_files()
+        );
+        refused.unwrap_err();
+        fs::remove_dir(&state).unwrap();
+        let export = scene.file("root-cert.pem");
+        fs::create_dir(&export).unwrap();
+        store.commit(Trust::steady(root), now).unwrap_err();
+        assert!(state.exists(), "the export came before the state");
+        fs::remove_dir(&export).unwrap();
+        Ok(())
+    };
+    first_start().unwrap();
 
     scene.open().unwrap();
     assert_eq!(scene.names()[1..], ["root-cert.pem", "state.json"]);
@@ -328,7 +363,7 @@ fn a_state_that_cannot_be_understood_is_refused_and_kept() {
         ("empty", String::new()),
         ("half", whole.chars().take(whole.len() / 2).collect()),
         ("zeros, as a crash of some file systems leaves", "\0".repeat(whole.len())),
-        ("a field of a later version", whole.replacen('{', "{\"next\":{},", 1)),
+        ("a field of a later version", whole.replacen('{', "{\"later\":{},", 1)),
         ("a key outside of the directory", whole.replace("key-", "../key-")),
         ("no certificate", whole.replace("BEGIN CERTIFICATE", "BEGIN SOMETHING")),
     ] {

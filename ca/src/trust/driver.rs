@@ -1,0 +1,280 @@
+//! Turns offers and the passing of time into the standing of the authority: proves, decides, persists, publishes.
+//!
+//! Each change is durable in the state directory before anybody sees it, so that a crash between the two repeats it
+//! and never forgets it. An offer that does not prove itself, or cannot be made durable, changes nothing.
+//!
+//! Metrics: `signet_ca_trust_stage` (by `stage`: 1 for where it stands), `signet_ca_bundle_sequence`,
+//! `signet_ca_bundle_roots`, `signet_ca_next_authority_activates_timestamp_seconds` (0: there is none),
+//! `signet_ca_authority_offers_total` by `outcome` (`taken`, `refused`, `absent`: the source had none).
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use signet_identity::{Clock, TrustDomain};
+use signet_runtime::{operations::Readiness, telemetry::chain};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Offer, OfferedSigner, SourceFault, Terms, Trust,
+    metrics::{self, Outcome},
+    signers::{Able, NotAble, Signers},
+};
+use crate::{
+    authority::{Authority, Standing},
+    store::{DirectoryStore, Held, StoreError},
+};
+
+/// What a source says.
+pub type Said = Result<Offer, SourceFault>;
+
+/// How changes of trust are made.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// From a new root in the bundle to the first leaf under it.
+    pub overlap: Duration,
+    /// What the longest leaf may live, the CA's own certificate among them.
+    pub longest_leaf: Duration,
+    /// Whether a key that only this process has is copied into the state directory while another authority is to
+    /// follow: a restart could not sign meanwhile.
+    pub keep_key: bool,
+}
+
+/// The one task that changes who signs and who is trusted.
+pub struct Driver {
+    store: DirectoryStore,
+    trust_domain: TrustDomain,
+    settings: Settings,
+    clock: Arc<dyn Clock>,
+    readiness: Readiness,
+    signers: Signers,
+}
+
+/// Why an offer changes nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum OfferRefused {
+    /// It cannot sign, or nobody would believe it.
+    #[error(transparent)]
+    NotAble(#[from] NotAble),
+    /// It cannot be made durable.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Driver {
+    /// Takes the state over. Authorities whose keys it holds can sign from here on; the others are waited for.
+    pub async fn new(
+        store: DirectoryStore,
+        trust_domain: TrustDomain,
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+        readiness: Readiness,
+    ) -> Self {
+        let mut driver =
+            Self { store, trust_domain, settings, clock, readiness, signers: Signers::default() };
+        if let Some(Held { trust, .. }) = driver.store.held().cloned() {
+            driver.signers.active = driver.by_stored_key(trust.active()).await;
+            if let Some(next) = trust.next() {
+                driver.signers.next = driver.by_stored_key(next).await;
+            }
+        }
+        driver
+    }
+
+    /// The root that this CA makes for itself, as an offer.
+    ///
+    /// # Errors
+    /// Its key cannot be read, or none can be made.
+    pub fn local_root(&self, lifetime: Duration) -> Result<Offer, StoreError> {
+        let (known, key) = self.store.local_root(lifetime, self.clock.now())?;
+        Ok(Offer {
+            origin: known.origin,
+            certificate: known.certificate,
+            intermediates: known.intermediates,
+            roots: known.roots,
+            signer: OfferedSigner::Key(Arc::new(key), known.key),
+            ends_the_last: false,
+        })
+    }
+
+    /// How things stand, unless nothing was ever offered and taken.
+    pub fn standing(&self) -> Option<Standing> {
+        let active = self.signers.active.as_ref().map(|able| able.active.clone());
+        Some(Standing::new(active, self.store.held()?.bundle.clone()))
+    }
+
+    /// Whether the authority that signed until the last run, or is to sign next, is the one of `offer`.
+    pub fn waits_for(&self, origin: super::Origin) -> bool {
+        let signs = self.signers.active.is_some();
+        self.store.held().is_some_and(|held| !signs && held.trust.active().origin == origin)
+    }
+
+    /// Takes what a source offers, or refuses it.
+    ///
+    /// # Errors
+    /// See [`OfferRefused`]. Everything is as it was.
+    pub async fn take(&mut self, offer: Offer) -> Result<(), OfferRefused> {
+        let (now, offered, ends_the_last) = (self.clock.now(), offer.known(), offer.ends_the_last);
+        let able = Able::proven(&offered, offer.signer, &self.trust_domain, now).await?;
+        let Some(Held { trust: before, .. }) = self.store.held() else {
+            return Ok(self.adopt(
+                Trust::steady(offered),
+                Signers { active: Some(able), next: None },
+                now,
+            )?);
+        };
+        let trust = before.clone().offered(offered, now);
+        let mut signers = self.signers.clone();
+        if trust.next().is_none() {
+            signers = Signers { active: Some(able), next: None };
+        } else {
+            signers.next = Some(able);
+            let same_source = trust.next().map(|next| next.origin) == Some(trust.active().origin);
+            if ends_the_last && same_source {
+                signers.active = None;
+            }
+        }
+        Ok(self.adopt(trust, signers, now)?)
+    }
+
+    /// Lets time do what it does.
+    ///
+    /// # Errors
+    /// What it brings cannot be made durable; it is as it was, and tried again.
+    pub fn step(&mut self) -> Result<(), StoreError> {
+        let Some(Held { trust, .. }) = self.store.held().cloned() else { return Ok(()) };
+        self.adopt(trust, self.signers.clone(), self.clock.now())
+    }
+
+    /// Drives until `stop`: `authority` stands as this says.
+    pub async fn run(
+        mut self,
+        authority: Authority,
+        mut sources: mpsc::Receiver<Said>,
+        stop: CancellationToken,
+    ) {
+        loop {
+            self.report();
+            let wake = Instant::now() + self.until_next_change();
+            tokio::select! {
+                () = stop.cancelled() => return,
+                Some(said) = sources.recv() => self.hear(said).await,
+                () = sleep_until(wake) => {
+                    if let Err(error) = self.step() {
+                        tracing::error!(error = %chain(&error), "a change of trust is due and cannot be made durable");
+                    }
+                }
+            }
+            if let Some(standing) = self.standing() {
+                authority.publish(standing);
+            }
+        }
+    }
+
+    /// Takes an offer if there is one, and tells the operator what became of it.
+    pub async fn hear(&mut self, said: Said) {
+        let (outcome, remark) = match said {
+            Ok(offer) => match self.take(offer).await {
+                Ok(()) => (Outcome::Taken, "good".to_owned()),
+                Err(refused) => (Outcome::Refused, format!("what it offers is refused: {}", chain(&refused))),
+            },
+            Err(SourceFault(fault)) => (Outcome::Absent, fault),
+        };
+        metrics::offered(outcome);
+        if outcome != Outcome::Taken {
+            tracing::error!(fault = remark, "the authority is not replaced; what signed until now goes on");
+        }
+        self.readiness.remark("source of the authority", remark);
+    }
+
+    async fn by_stored_key(&self, known: &super::KnownAuthority) -> Option<Able> {
+        let stored = known.key.clone()?;
+        let key = self.store.read_key(&stored, &known.certificate);
+        let signer = key.map(|key| OfferedSigner::Key(Arc::new(key), Some(stored)));
+        let able = match signer {
+            Ok(signer) => Able::proven(known, signer, &self.trust_domain, self.clock.now()).await,
+            Err(error) => {
+                tracing::warn!(error = %chain(&error), "a key that was kept cannot be used");
+                return None;
+            }
+        };
+        able.map_err(|error| tracing::warn!(error = %chain(&error), "a stored authority cannot sign")).ok()
+    }
+
+    /// Makes `trust`, as it is at `now`, durable; then it is what counts.
+    fn adopt(&mut self, trust: Trust, signers: Signers, now: SystemTime) -> Result<(), StoreError> {
+        let mut after = trust.clone().stepped(self.terms(&signers, now), now);
+        let signers = signers.following(&trust, &after);
+        self.keep_what_a_restart_needs(&mut after, &signers)?;
+        if self.store.held().map(|held| &held.trust) != Some(&after) {
+            tell(self.store.held().map(|held| &held.trust), &after);
+            self.store.commit(after, now)?;
+        }
+        self.signers = signers;
+        Ok(())
+    }
+
+    /// A copy of the active authority's key, while another waits and only this process has the key.
+    fn keep_what_a_restart_needs(&self, trust: &mut Trust, signers: &Signers) -> Result<(), StoreError> {
+        let waits = trust.next().is_some();
+        if !waits {
+            trust.forget_kept_key();
+        } else if self.settings.keep_key
+            && trust.active().key.is_none()
+            && let Some(key) = signers.active.as_ref().and_then(|able| able.key.as_ref())
+        {
+            trust.active.key = Some(self.store.keep_key(key)?);
+        }
+        Ok(())
+    }
+
+    fn terms(&self, signers: &Signers, now: SystemTime) -> Terms {
+        let Settings { overlap, longest_leaf, .. } = self.settings;
+        let terms = Terms { overlap, longest_leaf };
+        if signers.active_signs(now) { terms } else { terms.hastened() }
+    }
+
+    /// Timers stand still while a machine sleeps, so the wall is looked at often.
+    fn until_next_change(&self) -> Duration {
+        let now = self.clock.now();
+        let terms = self.terms(&self.signers, now);
+        let change = self.store.held().and_then(|held| held.trust.next_change(terms));
+        let left = change.map(|at| at.duration_since(now).unwrap_or(RETRY));
+        left.unwrap_or(LOOK_EVERY).clamp(RETRY, LOOK_EVERY)
+    }
+
+    fn report(&self) {
+        let Some(Held { trust, bundle, .. }) = self.store.held() else { return };
+        let activates = trust.activation(self.terms(&self.signers, self.clock.now()));
+        metrics::standing(trust.stage(), bundle, activates);
+        self.readiness.remark("trust", super::words::of(trust, activates));
+    }
+}
+
+fn tell(before: Option<&Trust>, after: &Trust) {
+    let key_id = |known: &super::KnownAuthority| known.certificate.key_id();
+    let (active, next) = (key_id(after.active()), after.next().map(key_id).unwrap_or_default());
+    let was = before.map(|before| key_id(before.active())).unwrap_or_default();
+    tracing::info!(
+        stage = after.stage().name(),
+        roots = after.roots().count(),
+        active,
+        next,
+        was,
+        origin = after.active().origin.name(),
+        "trust changes"
+    );
+}
+
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+
+/// What is due at once is tried again after this, and nothing is tried more often.
+const RETRY: Duration = Duration::from_millis(100);
