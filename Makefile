@@ -15,7 +15,7 @@ demo: ## See it work with real Envoys, in under 3 minutes (ARGS=--keep leaves al
 check: ## Check format, lints, documentation, dependencies and architecture
 	@scripts/check
 
-test: ## Run every test, also those against real Envoys
+test: ## Run every test, also those against real Envoys and a real OpenBao
 	@scripts/test
 
 bench: ## Measure it in about 5 minutes: a table, target/bench/latest.json and .svg (PARTS="issue storm": those alone)
