@@ -7,7 +7,7 @@ use rustls_pki_types::CertificateDer;
 use signet_identity::{Approved, TemplateError, ValidityError};
 use tokio::time::Instant;
 
-use crate::SignError;
+use crate::{SignError, vault::VaultError};
 
 /// Makes the certificate that an [`Approved`] allows.
 #[async_trait]
@@ -49,6 +49,9 @@ pub enum IssuerError {
     /// The signer answered, and not with a signature: ours to mend.
     #[error("the signature failed")]
     Signature(#[source] SignError),
+    /// Vault made none: its operator's to mend, or a matter of time.
+    #[error("Vault signed nothing")]
+    Vault(#[from] VaultError),
     /// The certificate could not be laid out: ours to mend.
     #[error("the certificate could not be encoded")]
     Template(#[source] TemplateError),

@@ -3,7 +3,7 @@
 //! An [`Issuer`] turns an approval into a certificate chain. There are two kinds. Where *we assemble* (the
 //! [`Assembler`]), the bytes to be signed are laid out here and only the signature comes from a [`Signer`],
 //! [`LocalSigner`] for a key in this process. Where *they assemble*, another authority is asked for the whole
-//! certificate. Either way the chain is only a claim until `X509Svid` has verified it.
+//! certificate, as [`vault`] is. Either way the chain is only a claim until `X509Svid` has verified it.
 
 mod assembler;
 #[cfg(test)]
@@ -11,6 +11,7 @@ mod conformance;
 mod issuer;
 mod local;
 mod signer;
+pub mod vault;
 
 pub use assembler::Assembler;
 pub use issuer::{Issuer, IssuerError};

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use signet_backends::IssuerError;
+use signet_backends::{IssuerError, vault::VaultError};
 use signet_proto::metadata::REQUEST_ID;
 use signet_runtime::RequestId;
 use tonic::{Code, Status, metadata::MetadataMap};
@@ -85,7 +85,11 @@ impl Reason {
                 IssuerError::AuthorityNotValid { .. } | IssuerError::Unavailable(_) => {
                     Self::SignerUnavailable
                 }
-                IssuerError::Signature(_) | IssuerError::Template(_) => Self::Internal,
+                IssuerError::Vault(VaultError::Overloaded { .. }) => Self::Overloaded,
+                IssuerError::Vault(error) if error.is_temporary() => Self::SignerUnavailable,
+                IssuerError::Vault(_) | IssuerError::Signature(_) | IssuerError::Template(_) => {
+                    Self::Internal
+                }
             },
             Refused::Authority(IssueError::Interrupted | IssueError::NobodySigns) => Self::SignerUnavailable,
             Refused::Authority(

@@ -14,7 +14,7 @@ use crate::{PemError, PublicKey, PublicKeyError, SignatureAlgorithm, pem};
 
 mod request;
 
-pub use request::{CertificateRequest, RequestError};
+pub use request::{CertificateRequest, RequestError, csr_pem};
 
 /// A parsed and proven CSR.
 ///

@@ -11,6 +11,7 @@ mod caller;
 mod clock;
 mod csr;
 mod hex;
+mod intermediate;
 pub mod jwt;
 mod key;
 mod pem;
@@ -35,7 +36,8 @@ pub use caller::{Caller, NotAServiceAccount};
 pub use clock::Clock;
 #[cfg(any(test, feature = "testing"))]
 pub use clock::ManualClock;
-pub use csr::{CertificateRequest, Csr, CsrError, MAX_CSR_NAMES, MAX_CSR_PEM_BYTES, RequestError};
+pub use csr::{CertificateRequest, Csr, CsrError, MAX_CSR_NAMES, MAX_CSR_PEM_BYTES, RequestError, csr_pem};
+pub use intermediate::{IntermediateFault, IntermediateRequest};
 pub use jwt::Pod;
 pub use key::{KeyError, PrivateKey};
 pub use pem::{PemError, certificate_pem};

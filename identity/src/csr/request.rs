@@ -5,7 +5,7 @@ use rcgen::{CertificateParams, DistinguishedName, SanType};
 use rustls_pki_types::DnsName;
 
 use super::CsrError;
-use crate::{PrivateKey, SpiffeId, pem};
+use crate::{CaCertificateError, PrivateKey, SpiffeId, pem};
 
 /// A CSR as a workload, or its node agent, makes it.
 pub struct CertificateRequest;
@@ -14,7 +14,7 @@ impl CertificateRequest {
     /// The PEM of a CSR for `identity`, signed by `key`: an empty subject, one critical URI SAN and nothing
     /// else, for nothing else would be granted.
     pub fn pem(key: &PrivateKey, identity: &SpiffeId) -> Result<String, RequestError> {
-        Ok(pem::encode("CERTIFICATE REQUEST", &Self::der(key, identity, &[])?))
+        Ok(csr_pem(&Self::der(key, identity, &[])?))
     }
 
     /// The same in DER, with DNS names beside it: what the authority asks for itself.
@@ -35,6 +35,11 @@ impl CertificateRequest {
     }
 }
 
+/// A CSR as one `CERTIFICATE REQUEST` block.
+pub fn csr_pem(der: &[u8]) -> String {
+    pem::encode("CERTIFICATE REQUEST", der)
+}
+
 /// Why there is no CSR, ordered by whose fault it is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
@@ -47,6 +52,9 @@ pub enum RequestError {
     /// Our own CSR is not one that we would accept: there are too many names, or the fault is ours.
     #[error("the CSR that was made would be refused")]
     Refused(#[from] CsrError),
+    /// The CSR of an intermediate could not be laid out: our fault.
+    #[error("the CSR of a CA certificate could not be made")]
+    Intermediate(#[from] CaCertificateError),
     /// It could not be laid out or signed: our fault, or that of the system's random numbers.
     #[error("the CSR could not be made")]
     NotMade(#[source] rcgen::Error),

@@ -1,0 +1,259 @@
+//! One Vault: its addresses, and the bounds on asking it.
+//!
+//! Metrics, each after the prefix of the process (`signet_ca`, `signet_agent`): `_vault_requests_total` by `outcome`,
+//! `_vault_request_seconds`, `_vault_requests_in_flight`, `_vault_available` (1, or 0 while nobody asks because it is
+//! away).
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use reqwest::Url;
+use serde::de::DeserializeOwned;
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::{Instant, sleep, timeout_at},
+};
+
+use super::{
+    VaultConfig, VaultError, answer::Answer, breaker::Breaker, request::Request, retry, transport::Transport,
+};
+
+/// A Vault, or the nodes of one. Knows no token. Clones share it.
+#[derive(Clone)]
+pub struct VaultClient(Arc<Inner>);
+
+struct Inner {
+    config: VaultConfig,
+    transport: ArcSwap<Transport>,
+    breaker: Mutex<Breaker>,
+    /// Requests under way, and how many may wait for that.
+    places: Semaphore,
+    waiting: AtomicUsize,
+    /// Of the addresses, the one that answered last.
+    preferred: AtomicUsize,
+    metrics: Metrics,
+}
+
+struct Metrics {
+    prefix: &'static str,
+    seconds: metrics::Histogram,
+    in_flight: metrics::Gauge,
+    available: metrics::Gauge,
+}
+
+impl VaultClient {
+    /// A client by the files as they are now. Nothing is asked yet. `prefix` begins the names of its metrics.
+    ///
+    /// # Errors
+    /// A file that it needs cannot be used.
+    pub fn new(config: VaultConfig, prefix: &'static str) -> Result<Self, VaultError> {
+        let transport = ArcSwap::from_pointee(Transport::new(&config)?);
+        let metrics = Metrics {
+            prefix,
+            seconds: metrics::histogram!(format!("{prefix}_vault_request_seconds")),
+            in_flight: metrics::gauge!(format!("{prefix}_vault_requests_in_flight")),
+            available: metrics::gauge!(format!("{prefix}_vault_available")),
+        };
+        metrics.available.set(1.0);
+        Ok(Self(Arc::new(Inner {
+            transport,
+            breaker: Mutex::default(),
+            places: Semaphore::new(config.concurrency),
+            waiting: AtomicUsize::new(0),
+            preferred: AtomicUsize::new(0),
+            metrics,
+            config,
+        })))
+    }
+
+    /// How it is reached.
+    pub fn config(&self) -> &VaultConfig {
+        &self.0.config
+    }
+
+    /// What the names of its metrics begin with.
+    pub(super) fn prefix(&self) -> &'static str {
+        self.0.metrics.prefix
+    }
+
+    /// Why nobody asks it now, if it is away.
+    pub fn away(&self) -> Option<Arc<VaultError>> {
+        self.0.breaker().cause()
+    }
+
+    /// Reads the files that TLS needs again: before a login, and when the server was not trusted.
+    pub(super) fn refresh(&self) -> Result<(), VaultError> {
+        if let Some(transport) = self.0.transport.load().refreshed(&self.0.config)? {
+            tracing::info!("the TLS files of the Vault client have changed");
+            self.0.transport.store(Arc::new(transport));
+        }
+        Ok(())
+    }
+
+    /// Asks, and asks again as far as that is of use and `deadline` allows.
+    pub(super) async fn ask<T: DeserializeOwned>(
+        &self,
+        request: &Request,
+        token: Option<&str>,
+        deadline: Instant,
+    ) -> Result<Answer<T>, VaultError> {
+        let _place = self.0.place(deadline).await?;
+        let mut attempt = 1;
+        loop {
+            let answer = self.0.attempt(request, token, deadline).await;
+            let Err(error) = answer else { return answer };
+            let Some(pause) = retry::pause(&error, attempt, fastrand::f64()) else { return Err(error) };
+            if Instant::now() + pause >= deadline {
+                return Err(error);
+            }
+            attempt += 1;
+            sleep(pause).await;
+        }
+    }
+}
+
+impl Inner {
+    async fn place(&self, deadline: Instant) -> Result<SemaphorePermit<'_>, VaultError> {
+        if let Ok(place) = self.places.try_acquire() {
+            return Ok(place);
+        }
+        let _waiting = Waiting::among(&self.waiting, self.config.queue)?;
+        match timeout_at(deadline, self.places.acquire()).await {
+            Ok(Ok(place)) => Ok(place),
+            Ok(Err(_)) | Err(_) => Err(VaultError::NoTime),
+        }
+    }
+
+    /// One attempt, at as many addresses as it takes.
+    async fn attempt<T: DeserializeOwned>(
+        &self,
+        request: &Request,
+        token: Option<&str>,
+        deadline: Instant,
+    ) -> Result<Answer<T>, VaultError> {
+        if Instant::now() >= deadline {
+            return Err(VaultError::NoTime);
+        }
+        self.breaker().admit(Instant::now())?;
+        let mut probe = Probe { inner: self, said: false };
+        let began = Instant::now();
+        self.metrics.in_flight.increment(1.0);
+        let answer = self.everywhere(request, token, deadline).await;
+        self.metrics.in_flight.decrement(1.0);
+        self.metrics.seconds.record(began.elapsed());
+        let outcome = answer.as_ref().err().map_or("answered", VaultError::label);
+        metrics::counter!(format!("{}_vault_requests_total", self.metrics.prefix), "outcome" => outcome)
+            .increment(1);
+        probe.note(answer.as_ref().err(), deadline);
+        answer
+    }
+
+    async fn everywhere<T: DeserializeOwned>(
+        &self,
+        request: &Request,
+        token: Option<&str>,
+        deadline: Instant,
+    ) -> Result<Answer<T>, VaultError> {
+        let addresses = &self.config.addresses;
+        let first = self.preferred.load(Ordering::Relaxed);
+        let mut failed = VaultError::NoTime;
+        for place in (0..addresses.len()).map(|place| (first + place) % addresses.len()) {
+            let Some(address) = addresses.get(place) else { continue };
+            let transport = self.transport.load_full();
+            let answer = transport.exchange(address, request, token, deadline).await;
+            match answer.and_then(|raw| raw.judged(address.as_str(), &request.path)) {
+                Err(error) if error.is_outage() => failed = worse(failed, error),
+                answer => {
+                    self.preferred.store(place, Ordering::Relaxed);
+                    return answer;
+                }
+            }
+        }
+        Err(failed)
+    }
+
+    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Of what two nodes of a Vault failed of, what tells an operator more.
+fn worse(one: VaultError, other: VaultError) -> VaultError {
+    let tells = |error: &VaultError| match error {
+        VaultError::NoTime => 0,
+        VaultError::Standby { .. } | VaultError::Redirected { .. } => 1,
+        VaultError::Unreachable { .. } | VaultError::TimedOut { .. } => 2,
+        _ => 3,
+    };
+    if tells(&other) >= tells(&one) { other } else { one }
+}
+
+/// A call that the breaker let through: whatever becomes of it, the breaker hears of it.
+struct Probe<'a> {
+    inner: &'a Inner,
+    said: bool,
+}
+
+impl Probe<'_> {
+    fn note(&mut self, error: Option<&VaultError>, deadline: Instant) {
+        self.said = true;
+        let now = Instant::now();
+        match error {
+            // A caller in a hurry says nothing about Vault.
+            Some(VaultError::TimedOut { after, .. }) if now >= deadline && *after < LEAST_PATIENCE => {
+                self.inner.breaker().unknown();
+            }
+            Some(error) if error.is_outage() => {
+                self.inner.breaker().away(error, now, fastrand::f64());
+            }
+            Some(VaultError::NoTime) => self.inner.breaker().unknown(),
+            _ => self.inner.breaker().answered(),
+        }
+        let away = self.inner.breaker().cause().is_some();
+        self.inner.metrics.available.set(if away { 0.0 } else { 1.0 });
+    }
+}
+
+impl Drop for Probe<'_> {
+    fn drop(&mut self) {
+        if !self.said {
+            self.inner.breaker().unknown();
+        }
+    }
+}
+
+/// One of those who wait for a place.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn among(waiting: &'a AtomicUsize, queue: usize) -> Result<Self, VaultError> {
+        let one = Self(waiting);
+        if waiting.fetch_add(1, Ordering::Relaxed) < queue {
+            Ok(one)
+        } else {
+            Err(VaultError::Overloaded { queue })
+        }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Below, a call that found no time for an answer proves no outage.
+const LEAST_PATIENCE: Duration = Duration::from_secs(1);
+
+impl std::fmt::Debug for VaultClient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let addresses: Vec<&str> = self.0.config.addresses.iter().map(Url::as_str).collect();
+        f.debug_struct("VaultClient").field("addresses", &addresses).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,125 @@
+//! How we become somebody at Vault.
+
+use std::{path::PathBuf, time::Duration};
+
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+use vaultrs::api::auth::{
+    approle::requests::LoginWithApproleRequest, cert::requests::LoginRequest,
+    kubernetes::requests::LoginWithKubernetesRequest, oidc::requests::JWTLoginRequest,
+};
+use vaultrs::api::token::requests::LookupTokenSelfRequest;
+use zeroize::{Zeroize, Zeroizing};
+
+use super::{
+    AuthConfig, AuthMethod, VaultClient, VaultError,
+    answer::Auth,
+    config::{read_private, read_text},
+    request::Request,
+};
+
+/// Who logs in: as configured, by files that are read each time; or the holder of a JWT that somebody showed.
+pub enum Login {
+    /// `[vault.auth]`.
+    Configured,
+    /// A workload's own token, by the mount and the role of `[vault.auth]`.
+    Jwt(Zeroizing<String>),
+}
+
+impl Login {
+    /// Logs in, as often as it is of use before `deadline`.
+    pub(super) async fn run(&self, client: &VaultClient, deadline: Instant) -> Result<Auth, VaultError> {
+        client.refresh()?;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.once(client, deadline).await {
+                Err(error)
+                    if may_pass(&client.config().auth, &error) && Instant::now() + pause < deadline =>
+                {
+                    sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+                    pause = (pause * 2).min(LAST_PAUSE);
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn once(&self, client: &VaultClient, deadline: Instant) -> Result<Auth, VaultError> {
+        let AuthConfig { mount, method } = &client.config().auth;
+        if let (Self::Configured, AuthMethod::TokenFile { token_file }) = (self, method) {
+            return adopt(client, read_private(token_file)?, deadline).await;
+        }
+        let request = self.request(mount, method)?;
+        let path = request.path.clone();
+        let answer = client.ask::<serde_json::Value>(&request, None, deadline).await?;
+        answer.auth.ok_or(VaultError::Nonsense { path, reason: "it has no token".to_owned() })
+    }
+
+    fn request(&self, mount: &str, method: &AuthMethod) -> Result<Request, VaultError> {
+        let mount = mount.to_owned();
+        let jwt = |jwt_file: &PathBuf| match self {
+            Self::Configured => read_text(jwt_file),
+            Self::Jwt(jwt) => Ok(jwt.as_str().to_owned()),
+        };
+        match method {
+            AuthMethod::Kubernetes { role, jwt_file } => {
+                let mut login = LoginWithKubernetesRequest { mount, role: role.clone(), jwt: jwt(jwt_file)? };
+                let request = Request::of(&login);
+                login.jwt.zeroize();
+                request
+            }
+            AuthMethod::Jwt { role, jwt_file } => {
+                let mut login = JWTLoginRequest { mount, role: role.clone(), jwt: jwt(jwt_file)? };
+                let request = Request::of(&login);
+                login.jwt.zeroize();
+                request
+            }
+            AuthMethod::AppRole { role_id_file, secret_id_file } => {
+                let (role_id, secret) = (read_text(role_id_file)?, read_private(secret_id_file)?);
+                let mut login = LoginWithApproleRequest { mount, role_id, secret_id: secret.to_string() };
+                let request = Request::of(&login);
+                login.secret_id.zeroize();
+                request
+            }
+            // vaultrs calls the role by a name that Vault does not read; an empty body means any role that fits.
+            AuthMethod::Cert { role } => {
+                let mut request = Request::of(&LoginRequest { mount, cert_name: String::new() })?;
+                let body = role.as_ref().map_or_else(|| json!({}), |role| json!({"name": role}));
+                *request.body = body.to_string().into_bytes();
+                Ok(request)
+            }
+            AuthMethod::TokenFile { .. } => {
+                Err(VaultError::Nonsense { path: mount, reason: "a token file is no login".to_owned() })
+            }
+        }
+    }
+}
+
+/// A token that somebody else made: how long it lives is asked for.
+async fn adopt(
+    client: &VaultClient,
+    token: Zeroizing<String>,
+    deadline: Instant,
+) -> Result<Auth, VaultError> {
+    #[derive(serde::Deserialize)]
+    struct Looked {
+        #[serde(default)]
+        ttl: u64,
+        #[serde(default)]
+        renewable: bool,
+    }
+    let request = Request::of(&LookupTokenSelfRequest::default())?;
+    let path = request.path.clone();
+    let Looked { ttl, renewable } =
+        client.ask::<Looked>(&request, Some(&token), deadline).await?.required(&path)?;
+    Ok(Auth { client_token: token, lease_duration: ttl, renewable })
+}
+
+/// Vault answers 403 to a Kubernetes login whatever went wrong with the review of the token, an API server that could
+/// not be reached among it.
+fn may_pass(auth: &AuthConfig, error: &VaultError) -> bool {
+    matches!((&auth.method, error), (AuthMethod::Kubernetes { .. }, VaultError::Denied { .. }))
+}
+
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LAST_PAUSE: Duration = Duration::from_secs(2);
