@@ -137,6 +137,17 @@ pub enum IssueError {
     Interrupted,
 }
 
+impl IssueError {
+    /// Whether the same request may succeed later without anybody's help.
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::NobodySigns | Self::Issuer(IssuerError::Unavailable(_)) => true,
+            Self::Issuer(IssuerError::Vault(error)) => error.is_temporary(),
+            _ => false,
+        }
+    }
+}
+
 impl Standing {
     /// `active` signs, and proxies trust `bundle`, which has the roots of `active` among its own.
     pub fn new(active: Option<Active>, bundle: TrustBundle) -> Self {

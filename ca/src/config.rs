@@ -11,10 +11,12 @@ mod issuing;
 mod limits;
 mod listen;
 mod sections;
+mod serving;
 mod storage;
 
 use std::path::Path;
 
+use signet_backends::vault::VaultConfig;
 use signet_identity::Clock;
 use signet_runtime::{
     config::{Document, Environment, Faults},
@@ -33,6 +35,7 @@ pub use self::{
 };
 use crate::{
     authn::{DevelopmentKeys, IssuerConfig},
+    serving_certificate::ServingFiles,
     store,
 };
 
@@ -58,6 +61,10 @@ pub struct Config {
     pub authority: AuthorityConfig,
     /// `[injected]`: an operator's files.
     pub injected: InjectedConfig,
+    /// `[vault]`: where Vault is, and what signs there. `None`: there is none.
+    pub vault: Option<VaultConfig>,
+    /// `[serving]`: where the CA's own certificate is, if an operator keeps it.
+    pub serving: Option<ServingFiles>,
     /// `[issuing]`: lifetimes.
     pub issuing: IssuingConfig,
     /// `[audit]`: the audit log.

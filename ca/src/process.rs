@@ -8,7 +8,8 @@ use signet_runtime::{
     cores::Cores,
     listener::Server,
     operations::{self, Readiness},
-    telemetry, tls,
+    telemetry::{self, chain},
+    tls::{self, ServingCertificate},
 };
 use tokio::{
     net::TcpListener,
@@ -27,7 +28,7 @@ use crate::{
     metrics::Metrics,
     routes::{Health, services},
     service::CertificateService,
-    serving_certificate::{ServingCertificateRenewer, ServingNames},
+    serving_certificate::{FileServing, ServingCertificateRenewer, ServingNames},
     signing::Signing,
     store::{DirectoryStore, StoreSettings},
 };
@@ -78,9 +79,8 @@ impl Process {
         let signing =
             Signing { config: &config, audit: &audit, clock: &clock, readiness, tasks: &tasks, stop: &stop };
         let authority = signing.start(store).await?;
-        let renewer = serving_certificate(&config, &authority, &clock).await?;
-        let tls = Arc::new(tls::server_config(renewer.certificate())?);
-        tasks.spawn(renewer.run(stop.clone()));
+        let certificate = serving_certificate(&config, &authority, &clock, &tasks, &stop).await?;
+        let tls = Arc::new(tls::server_config(certificate)?);
 
         let authentication = authentication(&config, &clock, &metrics, &tasks, &stop).await?;
         let admission = Admission::new(config.limits.admission);
@@ -150,14 +150,34 @@ fn open_audit(config: &Config, clock: Arc<dyn Clock>) -> Result<AuditLog> {
     Ok(AuditLog::open(AuditSettings { path, durability, max_waiting }, clock)?)
 }
 
+/// What handshakes show, and the task that keeps it fresh.
 async fn serving_certificate(
     config: &Config,
     authority: &Authority,
     clock: &Arc<dyn Clock>,
-) -> Result<ServingCertificateRenewer> {
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) -> Result<Arc<ServingCertificate>> {
+    if let Some(files) = &config.serving {
+        let serving = FileServing::start(files.clone())?;
+        let certificate = serving.certificate();
+        tasks.spawn(serving.run(stop.clone()));
+        return Ok(certificate);
+    }
     let names =
         ServingNames { dns_names: config.identity.dns_names.clone(), lifetime: SERVING_CERTIFICATE_LIFETIME };
-    Ok(ServingCertificateRenewer::start(authority.clone(), names, Arc::clone(clock)).await?)
+    let renewer = loop {
+        match ServingCertificateRenewer::start(authority.clone(), names.clone(), Arc::clone(clock)).await {
+            Err(error) if error.is_temporary() && !stop.is_cancelled() => {
+                tracing::warn!(error = %chain(&error), "nothing is served yet: the CA has no certificate of its own");
+                stop.run_until_cancelled(sleep(SERVING_RETRY)).await;
+            }
+            started => break started?,
+        }
+    };
+    let certificate = renewer.certificate();
+    tasks.spawn(renewer.run(stop.clone()));
+    Ok(certificate)
 }
 
 async fn authentication(
@@ -192,3 +212,6 @@ const ISSUANCE_GRACE: Duration = Duration::from_secs(2);
 
 /// Of the CA's own certificate, which renews itself at half of it.
 const SERVING_CERTIFICATE_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+
+/// Until the CA has its first certificate.
+const SERVING_RETRY: Duration = Duration::from_secs(2);

@@ -6,6 +6,7 @@
 //!
 //! Metric: `signet_ca_serving_certificate_expires_timestamp_seconds`.
 
+mod files;
 #[cfg(test)]
 mod tests;
 
@@ -33,6 +34,8 @@ use crate::{
     audit::Requester,
     authority::{Authority, IssueError, IssueRequest},
 };
+
+pub use files::{FileServing, ServingFileError, ServingFiles};
 
 /// What the certificate says.
 #[derive(Debug, Clone)]
@@ -79,6 +82,13 @@ const ISSUED_WITHIN: Duration = Duration::from_secs(10);
 
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(10);
+
+impl ServingCertificateError {
+    /// Whether it may pass: nobody signs yet, or who does is away.
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, Self::Issue(error) if error.is_temporary())
+    }
+}
 
 impl ServingCertificateRenewer {
     /// Issues the first certificate.

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
+use signet_backends::vault::{Login, VaultClient, VaultSession};
 use signet_identity::Clock;
 use signet_runtime::operations::Readiness;
 use tokio::sync::mpsc;
@@ -13,7 +14,10 @@ use crate::{
     authority::{Authority, Standing},
     config::Config,
     store::DirectoryStore,
-    trust::{Driver, Origin, Said, Settings},
+    trust::{
+        Driver, Offer, Origin, Said, Settings,
+        sources::{self, Listener},
+    },
 };
 
 /// What is needed to start.
@@ -42,11 +46,14 @@ impl Signing<'_> {
         let mut driver =
             Driver::new(store, trust_domain, settings, Arc::clone(clock), self.readiness.clone()).await;
         let (offers, mut said) = mpsc::channel(1);
-        if config.authority.kind == Origin::Local {
-            let root = driver.local_root(config.issuing.root_lifetime)?;
-            driver.take(root).await.context("cannot sign by the root of the state directory")?;
+        self.revive(&mut driver).await;
+        match config.authority.kind {
+            Origin::Local => {
+                let root = driver.local_root(config.issuing.root_lifetime)?;
+                driver.take(root).await.context("cannot sign by the root of the state directory")?;
+            }
+            kind => self.start_source(kind, Listener::new(offers))?,
         }
-        self.start_source(offers);
         let standing = self.first_standing(&mut driver, &mut said).await?;
         let authority = Authority::new(standing, self.audit.clone(), Arc::clone(clock));
         self.tasks.spawn(driver.run(authority.clone(), said, self.stop.clone()));
@@ -66,14 +73,72 @@ impl Signing<'_> {
         }
     }
 
-    fn start_source(&self, offers: mpsc::Sender<Said>) {
-        let Config { authority, .. } = self.config;
-        match authority.kind {
-            Origin::Local => {}
-            Origin::Injected | Origin::Vault | Origin::VaultIntermediate => {
-                let _ = (offers, Duration::ZERO);
+    fn start_source(&self, kind: Origin, listener: Listener) -> Result<()> {
+        let stop = self.stop.clone();
+        match kind {
+            Origin::Local | Origin::Injected => {}
+            Origin::Vault => {
+                let source = sources::vault::run(self.vault()?, listener);
+                self.tasks.spawn(async move { stop.run_until_cancelled(source).await });
+            }
+            Origin::VaultIntermediate => {
+                let source = self.keeper()?.run(listener);
+                self.tasks.spawn(async move { stop.run_until_cancelled(source).await });
             }
         }
+        Ok(())
+    }
+
+    /// Lets the authority that signed in the last run go on, if another kind is configured now and what it needs is
+    /// still there: else nothing could be signed until the new one may follow.
+    async fn revive(&self, driver: &mut Driver) {
+        let Some(silent) = driver.silent_origin().filter(|silent| *silent != self.config.authority.kind)
+        else {
+            return;
+        };
+        let offered = match self.as_it_was(silent).await {
+            Ok(Some(offer)) => driver.revive(offer).await.map_err(anyhow::Error::from),
+            Ok(None) => return,
+            Err(error) => Err(error),
+        };
+        match offered {
+            Ok(()) => tracing::info!(
+                origin = silent.name(),
+                "the authority of the last run goes on until another may follow"
+            ),
+            Err(error) => tracing::warn!(
+                origin = silent.name(),
+                error = format!("{error:#}"),
+                "the authority of the last run cannot go on; nothing is issued until the next one may follow"
+            ),
+        }
+    }
+
+    /// What the source of the last run would offer.
+    async fn as_it_was(&self, origin: Origin) -> Result<Option<Offer>> {
+        Ok(match origin {
+            Origin::Local | Origin::Injected => None,
+            Origin::Vault => {
+                let session = self.vault()?;
+                let issuer = sources::vault::look(&session).await?;
+                Some(sources::vault::offer(&session, &issuer))
+            }
+            Origin::VaultIntermediate => Some(sources::intermediate::offer(self.keeper()?.obtain().await?)),
+        })
+    }
+
+    fn keeper(&self) -> Result<sources::intermediate::Keeper> {
+        Ok(sources::intermediate::Keeper {
+            session: self.vault()?,
+            trust_domain: self.config.identity.trust_domain.clone(),
+            clock: Arc::clone(self.clock),
+        })
+    }
+
+    fn vault(&self) -> Result<Arc<VaultSession>> {
+        let config = self.config.vault.clone().context("`[vault]` is not configured")?;
+        let client = VaultClient::new(config, "signet_ca").context("cannot set up the Vault client")?;
+        Ok(Arc::new(VaultSession::new(client, Login::Configured)))
     }
 }
 

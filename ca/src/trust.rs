@@ -9,6 +9,7 @@ mod known;
 mod metrics;
 mod offer;
 mod signers;
+pub(crate) mod sources;
 mod state;
 mod words;
 

@@ -32,23 +32,16 @@ pub struct VaultLeafIssuer {
     told: AtomicBool,
 }
 
-/// Which role is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Profile {
-    /// `vault.role`.
-    Workload,
-    /// `vault.serving_role`.
-    Serving,
-}
-
 impl VaultLeafIssuer {
-    /// Asks the role of `profile`, at `issuer`. `None`: none is configured.
-    pub fn new(session: Arc<VaultSession>, issuer: IssuerPath, profile: Profile) -> Option<Self> {
-        let pki = &session.client().config().pki;
-        let role = match profile {
-            Profile::Workload => pki.role.clone(),
-            Profile::Serving => pki.serving_role.clone()?,
-        };
+    /// Asks `vault.role`, which signs for workloads, at `issuer`.
+    pub fn workloads(session: Arc<VaultSession>, issuer: IssuerPath) -> Self {
+        let role = session.client().config().pki.role.clone();
+        Self { session, issuer, role, told: AtomicBool::new(false) }
+    }
+
+    /// Asks `vault.serving_role`, which signs the CA's own certificate, at `issuer`. `None`: there is none.
+    pub fn serving(session: Arc<VaultSession>, issuer: IssuerPath) -> Option<Self> {
+        let role = session.client().config().pki.serving_role.clone()?;
         Some(Self { session, issuer, role, told: AtomicBool::new(false) })
     }
 

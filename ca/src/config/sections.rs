@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use signet_backends::vault::VaultConfig;
 use signet_runtime::{
     config::Document,
     telemetry::{TelemetryConfig, chain},
@@ -9,11 +10,13 @@ use signet_runtime::{
 
 use super::{
     AuditConfig, AuthorityConfig, Config, IdentityConfig, InjectedConfig, IssuingConfig, LimitsConfig,
-    ListenConfig, StateConfig, issuer,
+    ListenConfig, StateConfig, issuer, serving,
 };
 use crate::{
     authn::{DevelopmentKeys, IssuerConfig},
+    serving_certificate::ServingFiles,
     store::{self, StoreSettings},
+    trust::Origin,
 };
 
 /// What was read. Its faults are with the document.
@@ -24,6 +27,8 @@ pub(super) struct Sections {
     issuing: Option<IssuingConfig>,
     authority: AuthorityConfig,
     injected: InjectedConfig,
+    vault: Option<VaultConfig>,
+    serving: Option<ServingFiles>,
     audit: AuditConfig,
     issuers: Vec<Option<IssuerConfig>>,
     limits: LimitsConfig,
@@ -43,6 +48,8 @@ impl Sections {
             listen: ListenConfig::read(&document.section("listen")),
             authority: AuthorityConfig::read(&document.section("authority"), longest_leaf),
             injected: InjectedConfig::read(&document.section("injected")),
+            vault: VaultConfig::read(&document.section("vault")),
+            serving: serving::read(&document.section("serving")),
             audit: AuditConfig::read(&document.section("audit"), &state),
             issuers: issuer::read_all(&document.tables("issuer"), development),
             limits: LimitsConfig::read(&document.section("limits")),
@@ -74,11 +81,39 @@ impl Sections {
         if directory_is_meant && !document.is_faulty("audit.path") {
             self.judge_audit(document);
         }
+        self.judge_vault(document);
+        if let Some(Err(error)) = self.serving.as_ref().map(ServingFiles::judge) {
+            document.fault("serving.certificate_file", chain(&error).to_string());
+        }
         for (place, issuer) in self.issuers.iter().enumerate() {
             let Some(issuer) = issuer else { continue };
             for (key, error) in issuer.source.judge_files(self.development) {
                 document.fault(&format!("issuer[{place}].{key}"), chain(&error).to_string());
             }
+        }
+    }
+
+    /// Only if Vault signs: a section that waits for its turn may name files that are not there yet.
+    fn judge_vault(&self, document: &Document) {
+        if !matches!(self.authority.kind, Origin::Vault | Origin::VaultIntermediate) {
+            return;
+        }
+        let Some(vault) = &self.vault else {
+            if !document.is_faulty("vault.address") {
+                let kind = self.authority.kind.name();
+                document.fault("vault.address", format!("is required with `authority.kind = \"{kind}\"`"));
+            }
+            return;
+        };
+        for (key, error) in vault.judge_files() {
+            document.fault(&format!("vault.{key}"), chain(&error).to_string());
+        }
+        if self.authority.kind == Origin::Vault && vault.pki.serving_role.is_none() && self.serving.is_none()
+        {
+            document.fault(
+                "vault.serving_role",
+                "or `serving.certificate_file` is required: a role that signs for workloads must not sign for the CA",
+            );
         }
     }
 
@@ -109,6 +144,8 @@ impl Sections {
             issuing: self.issuing?,
             authority: self.authority,
             injected: self.injected,
+            vault: self.vault,
+            serving: self.serving,
             audit: self.audit,
             issuers: self.issuers.into_iter().collect::<Option<_>>()?,
             limits: self.limits,

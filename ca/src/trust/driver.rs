@@ -24,7 +24,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Offer, OfferedSigner, SourceFault, Terms, Trust,
+    Offer, OfferedSigner, Origin, SourceFault, Terms, Trust,
     metrics::{self, Outcome},
     signers::{Able, NotAble, Signers},
 };
@@ -64,6 +64,9 @@ pub enum OfferRefused {
     /// It cannot sign, or nobody would believe it.
     #[error(transparent)]
     NotAble(#[from] NotAble),
+    /// It is not under the roots of the one that it should go on as.
+    #[error("it is another authority than the one that signed until now")]
+    Another,
     /// It cannot be made durable.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -111,10 +114,24 @@ impl Driver {
         Some(Standing::new(active, self.store.held()?.bundle.clone()))
     }
 
-    /// Whether the authority that signed until the last run, or is to sign next, is the one of `offer`.
-    pub fn waits_for(&self, origin: super::Origin) -> bool {
-        let signs = self.signers.active.is_some();
-        self.store.held().is_some_and(|held| !signs && held.trust.active().origin == origin)
+    /// Where the authority comes from that signed in the last run, if it cannot sign in this one yet.
+    pub fn silent_origin(&self) -> Option<Origin> {
+        let held = self.store.held()?;
+        self.signers.active.is_none().then(|| held.trust.active().origin)
+    }
+
+    /// Lets the authority that signed in the last run go on. What waits to follow on it goes on waiting.
+    ///
+    /// # Errors
+    /// It is not that one, or see [`OfferRefused`].
+    pub async fn revive(&mut self, offer: Offer) -> Result<(), OfferRefused> {
+        let (now, known) = (self.clock.now(), offer.known());
+        let Some(trust) = self.store.held().and_then(|held| held.trust.clone().revived(known.clone())) else {
+            return Err(OfferRefused::Another);
+        };
+        let able = Able::proven(&known, offer.signer, &self.trust_domain, now).await?;
+        let signers = Signers { active: Some(able), next: self.signers.next.clone() };
+        Ok(self.adopt(trust, signers, now)?)
     }
 
     /// Takes what a source offers, or refuses it.

@@ -124,6 +124,17 @@ impl Trust {
         self
     }
 
+    /// The same with `known` as the one that signs, if leaves were signed under what it leads to. The rest goes on.
+    pub(crate) fn revived(mut self, known: KnownAuthority) -> Option<Self> {
+        let anchors = self.active.anchors();
+        let goes_on = known.anchors().iter().any(|root| anchors.contains(root));
+        goes_on.then(|| {
+            let key = self.active.key.take().filter(|_| self.active.is_same(&known));
+            self.active = KnownAuthority { key: known.key.clone().or(key), ..known };
+            self
+        })
+    }
+
     /// What time alone brings.
     #[must_use]
     pub(crate) fn stepped(mut self, terms: Terms, now: SystemTime) -> Self {

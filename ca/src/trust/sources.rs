@@ -1,0 +1,56 @@
+//! Where authorities come from. Each source is a task that offers one when it has one, says why when it has none, and
+//! goes on looking.
+
+pub(crate) mod intermediate;
+pub(crate) mod vault;
+
+use std::time::Duration;
+
+use tokio::{
+    sync::mpsc::Sender,
+    time::{Instant, sleep},
+};
+
+use super::{Said, SourceFault};
+
+/// Whoever listens to a source: it is told what is new, and each trouble once.
+pub(crate) struct Listener {
+    offers: Sender<Said>,
+    last_fault: Option<SourceFault>,
+    failures: u32,
+}
+
+impl Listener {
+    /// The driver's end.
+    pub(crate) fn new(offers: Sender<Said>) -> Self {
+        Self { offers, last_fault: None, failures: 0 }
+    }
+
+    async fn offer(&mut self, offer: super::Offer) {
+        (self.last_fault, self.failures) = (None, 0);
+        let _nobody_listens_at_the_end = self.offers.send(Ok(offer)).await;
+    }
+
+    /// Tells why there is nothing, unless that is known; then waits: longer each time, up to ten seconds.
+    async fn fail(&mut self, fault: SourceFault) {
+        if self.last_fault.as_ref() != Some(&fault) {
+            self.last_fault = Some(fault.clone());
+            let _nobody_listens_at_the_end = self.offers.send(Err(fault)).await;
+        }
+        let wait = (FIRST_WAIT * 2_u32.pow(self.failures.min(MOST_DOUBLINGS))).min(LONGEST_WAIT);
+        self.failures = self.failures.saturating_add(1);
+        sleep(wait.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+    }
+}
+
+/// What an attempt at another authority may take.
+fn patience() -> Instant {
+    Instant::now() + Duration::from_secs(15)
+}
+
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+const MOST_DOUBLINGS: u32 = 8;
+
+/// How often Vault is asked who signs, and under which roots. Without a token, and without a signature.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
