@@ -12,28 +12,32 @@ pub mod http;
 mod load;
 mod mesh;
 mod node_agent;
+pub mod openbao;
 pub mod poll;
 mod ports;
 mod process;
 mod programs;
 mod rotations;
+mod tls_authority;
 mod token_volume;
 mod workload;
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::fs::{self, File, Permissions};
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
 pub use application::Application;
-pub use ca::{Ca, CaSettings};
+pub use ca::{Ca, CaSettings, SignedBy};
 pub use daemon::{Daemon, trust_domain};
 use guard::Guard;
 pub use load::{Failure, Load, Tally};
 pub use mesh::{Doors, Mesh, Plan, TokenPath, Workloads};
 pub use node_agent::{NodeAgent, NodeAgentSettings};
+pub use openbao::OpenBao;
 use ports::Ports;
 pub use process::{Process, Program};
 pub use programs::Programs;
@@ -70,6 +74,15 @@ impl Stage {
     pub fn write(&self, name: &str, content: &str) -> Result<PathBuf> {
         let path = self.directory.join(name);
         fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(path)
+    }
+
+    /// The same for a secret: mode 0600.
+    pub fn write_private(&self, name: &str, content: &str) -> Result<PathBuf> {
+        let path = self.directory.join(name);
+        let file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&path);
+        let written = file.and_then(|mut file| file.write_all(content.as_bytes()));
+        written.with_context(|| format!("cannot write {}", path.display()))?;
         Ok(path)
     }
 

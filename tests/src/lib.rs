@@ -12,7 +12,7 @@ pub mod openssl;
 pub mod pushed;
 pub mod traffic;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -50,8 +50,17 @@ fn programs() -> Result<Programs> {
     let programs = target.join("programs");
     ensure!(programs.is_dir(), "there is no {}: run `make test` once", programs.display());
 
+    Ok(Programs::in_directory(programs, found_by("scripts/envoy")?))
+}
+
+/// The OpenBao that `scripts/openbao` finds or builds, or the Vault that it is told of.
+pub fn openbao() -> Result<PathBuf> {
+    found_by("scripts/openbao")
+}
+
+fn found_by(script: &str) -> Result<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the tests stand in no workspace")?;
-    let found = Command::new(root.join("scripts/envoy")).output().context("cannot run scripts/envoy")?;
+    let found = Command::new(root.join(script)).output().with_context(|| format!("cannot run {script}"))?;
     ensure!(found.status.success(), "{}", String::from_utf8_lossy(&found.stderr));
-    Ok(Programs::in_directory(programs, String::from_utf8(found.stdout)?.trim()))
+    Ok(PathBuf::from(String::from_utf8(found.stdout)?.trim()))
 }

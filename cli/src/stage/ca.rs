@@ -4,15 +4,18 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
-use serde_json::json;
+use serde_json::{Value, json};
 use signet_client::CaEndpoint;
 use signet_identity::SpiffeId;
 
 use super::daemon::{Daemon, trust_domain};
+use super::openbao::VaultAccess;
 use super::{Program, Programs, Stage, TokenIssuer};
 
 /// The DNS name that the CA's serving certificate carries here.
 const SERVER_NAME: &str = "localhost";
+
+const CONFIGURATION: &str = "ca.toml";
 
 /// A running CA.
 #[derive(Debug)]
@@ -29,6 +32,33 @@ pub struct CaSettings {
     issuer: String,
     jwks: PathBuf,
     fsync: bool,
+    signed_by: SignedBy,
+    overlap: Option<Duration>,
+}
+
+/// Who signs for a CA.
+#[derive(Debug, Clone)]
+pub enum SignedBy {
+    /// The CA, by the root that it makes on its first start.
+    Itself,
+    /// The CA, by the key and certificate in this directory.
+    Files(PathBuf),
+    /// Vault, each leaf.
+    Vault(VaultAccess),
+    /// The CA, by an intermediate that Vault signs.
+    VaultIntermediate(VaultAccess),
+}
+
+impl SignedBy {
+    /// `authority.kind`.
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Itself => "local",
+            Self::Files(_) => "injected",
+            Self::Vault(_) => "vault",
+            Self::VaultIntermediate(_) => "vault-intermediate",
+        }
+    }
 }
 
 impl CaSettings {
@@ -39,7 +69,26 @@ impl CaSettings {
 
     /// The same for an issuer that the stage knows nothing of but its name and the file with its keys.
     pub fn trusting(leaf_lifetime: Duration, issuer: &str, jwks: &Path) -> Self {
-        Self { leaf_lifetime, issuer: issuer.to_owned(), jwks: jwks.to_owned(), fsync: false }
+        Self {
+            leaf_lifetime,
+            issuer: issuer.to_owned(),
+            jwks: jwks.to_owned(),
+            fsync: false,
+            signed_by: SignedBy::Itself,
+            overlap: None,
+        }
+    }
+
+    /// The same with somebody else to sign.
+    #[must_use]
+    pub fn signed_by(self, signed_by: SignedBy) -> Self {
+        Self { signed_by, ..self }
+    }
+
+    /// The same with another time from a new root to the first leaf under it; without, as long as leaves live.
+    #[must_use]
+    pub fn with_overlap(self, overlap: Duration) -> Self {
+        Self { overlap: Some(overlap), ..self }
     }
 
     /// The same with an audit log whose records count when the disk has them.
@@ -49,27 +98,66 @@ impl CaSettings {
     }
 }
 
+/// What a CA keeps when it is configured anew.
+struct Places<'a> {
+    grpc: u16,
+    operations: u16,
+    state: &'a Path,
+}
+
+impl CaSettings {
+    fn configuration(&self, places: Places<'_>) -> Result<Value> {
+        let lifetime = humantime::format_duration(self.leaf_lifetime).to_string();
+        let overlap = self.overlap.unwrap_or(self.leaf_lifetime);
+        let mut configuration = json!({
+            "listen": {
+                "grpc": format!("127.0.0.1:{}", places.grpc),
+                "operations": format!("127.0.0.1:{}", places.operations),
+            },
+            "identity": {"trust_domain": trust_domain()?.as_str(), "dns_names": [SERVER_NAME]},
+            "state": {"directory": places.state},
+            "issuing": {"default_lifetime": lifetime, "max_lifetime": lifetime},
+            "authority": {
+                "kind": self.signed_by.kind(),
+                "overlap": humantime::format_duration(overlap).to_string(),
+            },
+            "audit": {"fsync": self.fsync},
+            "issuer": [{"url": self.issuer, "jwks_file": self.jwks, "leeway": "0s"}],
+            "telemetry": {"log_format": "text"},
+        });
+        let section = match &self.signed_by {
+            SignedBy::Itself => None,
+            SignedBy::Files(directory) => Some(("injected", json!({"directory": directory}))),
+            SignedBy::Vault(access) | SignedBy::VaultIntermediate(access) => {
+                Some(("vault", access.section().clone()))
+            }
+        };
+        if let (Value::Object(sections), Some((name, section))) = (&mut configuration, section) {
+            sections.insert(name.to_owned(), section);
+        }
+        Ok(configuration)
+    }
+}
+
 impl Ca {
     /// Starts it, with `--development`, and grants no leeway to tokens: else one of 5 s would live for 65.
     pub fn start(stage: &Stage, programs: &Programs, settings: &CaSettings) -> Result<Self> {
         let (grpc, operations) = (stage.free_port()?, stage.free_port()?);
         let state = stage.directory().join("ca");
-        let lifetime = humantime::format_duration(settings.leaf_lifetime).to_string();
-        let configuration = json!({
-            "listen": {"grpc": format!("127.0.0.1:{grpc}"), "operations": format!("127.0.0.1:{operations}")},
-            "identity": {"trust_domain": trust_domain()?.as_str(), "dns_names": [SERVER_NAME]},
-            "state": {"directory": state},
-            "issuing": {"default_lifetime": lifetime, "max_lifetime": lifetime},
-            "audit": {"fsync": settings.fsync},
-            "issuer": [{"url": settings.issuer, "jwks_file": settings.jwks, "leeway": "0s"}],
-            "telemetry": {"log_format": "text"},
-        });
-        let configuration = stage.write("ca.toml", &toml::to_string(&configuration)?)?;
+        let configuration = settings.configuration(Places { grpc, operations, state: &state })?;
+        let configuration = stage.write(CONFIGURATION, &toml::to_string(&configuration)?)?;
         let program = Program::new("signet-ca", programs.ca()?)
             .argument("--development")
             .argument("--config")
             .argument(configuration.display().to_string());
         Ok(Self { daemon: Daemon::start(stage, program, operations)?, grpc, state })
+    }
+
+    /// Another configuration, in force when it is started the next time. Ports and state stay.
+    pub fn configure(&self, stage: &Stage, settings: &CaSettings) -> Result<()> {
+        let places = Places { grpc: self.grpc, operations: self.operations(), state: &self.state };
+        let configuration = settings.configuration(places)?;
+        stage.write(CONFIGURATION, &toml::to_string(&configuration)?).map(drop)
     }
 
     /// The process: to end it, to start it again, to ask it for metrics.

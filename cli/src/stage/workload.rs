@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
+use der::pem::{LineEnding, encode_string};
 use signet_identity::jwt::{DEVELOPMENT_ISSUER, DevelopmentIssuer, Pod, TokenRequest};
-use signet_identity::{Clock, PrivateKey, SpiffeId};
+use signet_identity::{Clock, PrivateKey, PublicKey, SpiffeId};
 use signet_runtime::SystemClock;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
@@ -17,19 +18,25 @@ use super::{Stage, TokenVolume};
 /// The namespace of every workload on a stage.
 const NAMESPACE: &str = "shop";
 
+/// `aud` of the tokens that a CA takes.
+const CA_AUDIENCE: &str = "istio-ca";
+
 /// The issuer of every token on a stage.
 #[derive(Debug)]
 pub struct TokenIssuer {
     issuer: DevelopmentIssuer,
+    public_key: String,
     jwks: PathBuf,
 }
 
 impl TokenIssuer {
     /// An issuer with a new key.
     pub fn new(stage: &Stage) -> Result<Self> {
-        let issuer = DevelopmentIssuer::new(PrivateKey::generate()?, DEVELOPMENT_ISSUER.to_owned());
+        let key = PrivateKey::generate()?;
+        let public_key = public_key_pem(key.public_key())?;
+        let issuer = DevelopmentIssuer::new(key, DEVELOPMENT_ISSUER.to_owned());
         let jwks = stage.write("jwks.json", &issuer.jwks_json())?;
-        Ok(Self { issuer, jwks })
+        Ok(Self { issuer, public_key, jwks })
     }
 
     /// `iss` of its tokens.
@@ -42,17 +49,36 @@ impl TokenIssuer {
         &self.jwks
     }
 
-    /// A token for a service account, valid from now.
+    /// Its key, for who verifies by that instead of the file.
+    pub fn public_key_pem(&self) -> &str {
+        &self.public_key
+    }
+
+    /// `sub` of the tokens of a service account.
+    pub fn subject(&self, service_account: &str) -> String {
+        format!("system:serviceaccount:{NAMESPACE}:{service_account}")
+    }
+
+    /// A token for a service account, valid from now, which the CA takes.
     pub fn mint(&self, service_account: &str, lifetime: Duration) -> Result<String> {
+        self.mint_for(CA_AUDIENCE, service_account, lifetime)
+    }
+
+    /// The same for somebody else.
+    pub fn mint_for(&self, audience: &str, service_account: &str, lifetime: Duration) -> Result<String> {
         let request = TokenRequest {
             namespace: NAMESPACE.to_owned(),
             service_account: service_account.to_owned(),
-            audiences: vec!["istio-ca".to_owned()],
+            audiences: vec![audience.to_owned()],
             lifetime,
             pod: Pod { name: Some(format!("{service_account}-0")), uid: None, node: None },
         };
         Ok(self.issuer.mint(&request, SystemClock.now())?)
     }
+}
+
+fn public_key_pem(key: &PublicKey) -> Result<String> {
+    encode_string("PUBLIC KEY", LineEnding::LF, key.spki_der()).map_err(|fault| anyhow!("{fault}"))
 }
 
 /// A service account, the identity that it gives, and a volume with its newest token.

@@ -19,3 +19,4 @@ mod rotation_test;
 mod sds;
 mod served;
 mod token_file;
+mod vault;
