@@ -196,3 +196,6 @@ const PROOF_WITHIN: Duration = Duration::from_secs(10);
 
 /// The clocks of two honest machines.
 const CLOCKS_DIFFER_BY: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests;
