@@ -1,11 +1,14 @@
 //! How the CA is, as orchestrators and dashboards see it: looked at once a second.
 
+mod expiry;
+
 use std::{
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, UNIX_EPOCH},
 };
 
 use humantime::format_rfc3339_seconds;
+use signet_identity::{CaCertificate, Clock};
 use signet_runtime::{
     operations::{Condition, Readiness},
     telemetry::chain,
@@ -13,6 +16,7 @@ use signet_runtime::{
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use self::expiry::{ExpiryAlarm, remaining_ratio};
 use crate::{
     admission::Admission,
     audit::AuditLog,
@@ -34,6 +38,8 @@ pub struct Observed {
     pub admission: Admission,
     /// Where what is seen goes.
     pub metrics: Metrics,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
 }
 
 /// The conditions of readiness. Made before the operations port opens.
@@ -43,6 +49,7 @@ pub struct Conditions {
     authority: Condition,
     issuer_keys: Condition,
     readiness: Readiness,
+    expiry: Mutex<ExpiryAlarm>,
 }
 
 impl Conditions {
@@ -56,6 +63,7 @@ impl Conditions {
             authority: readiness.condition("authority", "starting"),
             issuer_keys: readiness.condition("issuer keys", "starting"),
             readiness: readiness.clone(),
+            expiry: Mutex::default(),
         }
     }
 
@@ -88,8 +96,19 @@ impl Conditions {
         self.readiness.remark("loading of issuer keys", loading(&observed.authentication));
         observed.metrics.load(observed.admission.in_flight(), observed.admission.queued());
         if let Some(certificate) = observed.authority.certificate() {
-            let expires_at = certificate.validity().not_after();
-            observed.metrics.authority_expires(expires_at.duration_since(UNIX_EPOCH).unwrap_or_default());
+            self.look_at_the_end_of(&certificate, observed);
+        }
+    }
+}
+
+impl Conditions {
+    fn look_at_the_end_of(&self, certificate: &CaCertificate, observed: &Observed) {
+        let (validity, now) = (certificate.validity(), observed.clock.now());
+        let expires_at = validity.not_after().duration_since(UNIX_EPOCH).unwrap_or_default();
+        observed.metrics.authority_expires(expires_at, remaining_ratio(validity, now));
+        let alarm = self.expiry.lock().unwrap_or_else(PoisonError::into_inner).look(validity, now);
+        if let Some(alarm) = alarm {
+            expiry::tell(&alarm, &certificate.key_id(), validity);
         }
     }
 }

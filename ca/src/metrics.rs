@@ -23,6 +23,7 @@ struct Handles {
     in_flight: Gauge,
     queued: Gauge,
     authority_expires: Gauge,
+    authority_remaining: Gauge,
 }
 
 /// How a load of an issuer's keys ended.
@@ -55,6 +56,7 @@ impl Metrics {
             in_flight: metrics::gauge!("signet_ca_requests_in_flight"),
             queued: metrics::gauge!("signet_ca_requests_queued"),
             authority_expires: metrics::gauge!("signet_ca_authority_expires_timestamp_seconds"),
+            authority_remaining: metrics::gauge!("signet_ca_authority_remaining_ratio"),
         }))
     }
 
@@ -95,9 +97,10 @@ impl Metrics {
         self.0.queued.set(queued as f64);
     }
 
-    /// When the certificate that signs now is over, since 1970.
-    pub(crate) fn authority_expires(&self, since_1970: Duration) {
+    /// When the certificate that signs now is over, since 1970, and how much of its life is left, from 1 to 0.
+    pub(crate) fn authority_expires(&self, since_1970: Duration, remaining: f64) {
         self.0.authority_expires.set(since_1970.as_secs_f64());
+        self.0.authority_remaining.set(remaining);
     }
 }
 
@@ -148,6 +151,25 @@ fn describe() {
         Unit::Seconds,
         "When the certificate that signs now expires, since 1970."
     );
+    gauge!(
+        "signet_ca_authority_remaining_ratio",
+        "How much of that certificate's life is left, from 1 to 0."
+    );
+    counter!("signet_ca_authority_offers_total", "What the source of the authority said, by outcome.");
+    gauge!("signet_ca_trust_stage", "1 for where a change of trust stands, by stage.");
+    gauge!("signet_ca_bundle_sequence", "How often the bundle has changed.");
+    gauge!("signet_ca_bundle_roots", "Roots in the bundle.");
+    gauge!(
+        "signet_ca_next_authority_activates_timestamp_seconds",
+        Unit::Seconds,
+        "When the authority that waits begins to sign, since 1970; 0 if none waits."
+    );
+    counter!("signet_ca_vault_requests_total", "Requests to Vault, by outcome.");
+    histogram!("signet_ca_vault_request_seconds", Unit::Seconds, "Of one attempt at Vault.");
+    gauge!("signet_ca_vault_requests_in_flight", "Attempts at Vault under way.");
+    gauge!("signet_ca_vault_available", "0 while Vault is not asked because it is away, else 1.");
+    counter!("signet_ca_vault_logins_total", "Logins at Vault, by outcome.");
+    counter!("signet_ca_vault_token_renewals_total", "Renewals of the Vault token, by outcome.");
     gauge!(
         "signet_ca_serving_certificate_expires_timestamp_seconds",
         Unit::Seconds,

@@ -95,7 +95,8 @@ impl Process {
         let until = stop.clone();
         tasks.spawn(async move { server.serve_tls(listener, tls, until).await });
 
-        let observed = Observed { authentication, authority: authority.clone(), audit, admission, metrics };
+        let observed =
+            Observed { authentication, authority: authority.clone(), audit, admission, metrics, clock };
         tasks.spawn(conditions.observe(observed, stop.clone()));
         tracing::info!(%grpc, %operations, "serving");
         let grace = limits.grace();

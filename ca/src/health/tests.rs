@@ -40,12 +40,12 @@ impl Scene {
         let metrics = Metrics::new();
         let development = DevelopmentKeys::Accepted;
         let (authentication, refreshers) =
-            Authentication::new(issuers, &trust_domain, development, clock, metrics.clone());
+            Authentication::new(issuers, &trust_domain, development, Arc::clone(&clock), metrics.clone());
         let admission = Admission::new(AdmissionLimits { in_flight: 1, queue: 1 });
         let readiness = Readiness::of("ca");
         let conditions = Conditions::new(&readiness, development);
         let (authentication, authority) = (Arc::new(authentication), authority.unwrap());
-        let observed = Observed { authentication, authority, audit, admission, metrics };
+        let observed = Observed { authentication, authority, audit, admission, metrics, clock };
         (Self { log, observed, readiness, conditions }, refreshers)
     }
 
