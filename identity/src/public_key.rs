@@ -192,7 +192,7 @@ fn check_rsa(key: &[u8]) -> Result<(), PublicKeyError> {
 }
 
 /// The object identifiers of an AlgorithmIdentifier, for a person to look up.
-fn describe(algorithm: &[u8]) -> String {
+pub(crate) fn describe(algorithm: &[u8]) -> String {
     let oids = SliceReader::new(algorithm).and_then(|mut reader| {
         reader.sequence(|identifier| {
             let mut oids = vec![<ObjectIdentifier>::decode(identifier)?.to_string()];

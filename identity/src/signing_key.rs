@@ -2,18 +2,22 @@
 
 use std::fmt;
 
-use der::Decode;
-use der::asn1::{AnyRef, BitStringRef, OctetStringRef};
+use ring::error::KeyRejected;
 use ring::rand::SystemRandom;
 use ring::signature::{
-    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
-    Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
+    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
+    RSA_PKCS1_SHA256, RsaKeyPair,
 };
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject;
 use zeroize::{Zeroize, Zeroizing};
 
+use crate::public_key::describe;
 use crate::{KeyAlgorithm, KeyError, PrivateKey, PublicKey, PublicKeyError, SignatureAlgorithm, pem};
+
+mod forms;
+
+use forms::{EcPrivateKey, PrivateKeyInfo};
 
 /// ECDSA P-256 or P-384, Ed25519, or RSA of 2048 to 4096 bits, from PKCS#8 (RFC 5958), SEC1 (RFC 5915) or PKCS#1
 /// (RFC 8017).
@@ -38,17 +42,6 @@ enum Pair {
     Rsa(Box<RsaKeyPair>),
 }
 
-/// ECPrivateKey (RFC 5915 §3).
-#[derive(der::Sequence)]
-struct EcPrivateKey<'a> {
-    version: u8,
-    private_key: &'a OctetStringRef,
-    #[asn1(context_specific = "0", optional = "true", tag_mode = "EXPLICIT")]
-    parameters: Option<AnyRef<'a>>,
-    #[asn1(context_specific = "1", optional = "true", tag_mode = "EXPLICIT")]
-    public_key: Option<BitStringRef<'a>>,
-}
-
 impl SigningKey {
     /// From a PEM text with exactly one private key. Other blocks (certificates, `EC PARAMETERS`) may stand beside it.
     ///
@@ -58,18 +51,24 @@ impl SigningKey {
         if text.contains("ENCRYPTED") {
             return Err(SigningKeyError::Encrypted);
         }
-        let keys: Result<Vec<_>, _> = PrivateKeyDer::pem_slice_iter(text.as_bytes()).collect();
-        let mut keys = keys.map_err(|_| SigningKeyError::NotPem)?;
-        let several = keys.len() > 1;
-        let key = keys.pop().filter(|_| !several).map(|key| Self::from_der(&key));
-        for mut rest in keys {
-            rest.zeroize();
+        let (mut keys, mut damaged) = (Vec::with_capacity(1), false);
+        for key in PrivateKeyDer::pem_slice_iter(text.as_bytes()) {
+            match key {
+                Ok(key) => keys.push(key),
+                Err(_) => {
+                    damaged = true;
+                    break;
+                }
+            }
         }
-        match key {
-            _ if several => Err(SigningKeyError::Several),
-            None => Err(SigningKeyError::Absent),
-            Some(key) => key,
-        }
+        let key = match &keys[..] {
+            _ if damaged => Err(SigningKeyError::NotPem),
+            [] => Err(SigningKeyError::Absent),
+            [key] => Self::from_der(key),
+            _ => Err(SigningKeyError::Several),
+        };
+        keys.zeroize();
+        key
     }
 
     fn from_der(key: &PrivateKeyDer<'_>) -> Result<Self, SigningKeyError> {
@@ -136,43 +135,40 @@ impl SigningKey {
 
 impl Pair {
     fn from_pkcs8(der: &[u8]) -> Result<Self, SigningKeyError> {
-        let random = SystemRandom::new();
-        let p256 =
-            |der| EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, der, &random).map(Self::P256);
-        let p384 =
-            |der| EcdsaKeyPair::from_pkcs8(&ECDSA_P384_SHA384_ASN1_SIGNING, der, &random).map(Self::P384);
-        let rsa = |der| RsaKeyPair::from_pkcs8(der).map(Box::new).map(Self::Rsa);
-        let ed25519 = |der| Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).map(Self::Ed25519);
-        p256(der)
-            .or_else(|_| p384(der))
-            .or_else(|_| ed25519(der))
-            .or_else(|_| rsa(der))
-            .map_err(|rejected| SigningKeyError::Rejected { reason: rejected.to_string() })
-    }
-
-    fn from_sec1(der: &[u8]) -> Result<Self, SigningKeyError> {
-        let rejected = |reason: &str| SigningKeyError::Rejected { reason: reason.to_owned() };
-        let key = EcPrivateKey::from_der(der).map_err(|_| rejected("malformed"))?;
-        let private = key.private_key.as_bytes();
-        let public = key
-            .public_key
-            .and_then(|bits| bits.as_bytes())
-            .ok_or_else(|| rejected("without its public half"))?;
-        let pair = |algorithm: &'static EcdsaSigningAlgorithm| {
-            EcdsaKeyPair::from_private_key_and_public_key(algorithm, private, public, &SystemRandom::new())
-                .map_err(|error| rejected(&error.to_string()))
-        };
-        match private.len() {
-            32 => pair(&ECDSA_P256_SHA256_ASN1_SIGNING).map(Self::P256),
-            48 => pair(&ECDSA_P384_SHA384_ASN1_SIGNING).map(Self::P384),
-            _ => Err(rejected("of another curve")),
+        let key = PrivateKeyInfo::of(der).map_err(|_| malformed(PKEY))?;
+        match KeyAlgorithm::from_der(key.algorithm) {
+            Some(KeyAlgorithm::EcdsaP256) => Self::p256(&EcPrivateKey::of(key.private_key)?),
+            Some(KeyAlgorithm::EcdsaP384) => Self::p384(&EcPrivateKey::of(key.private_key)?),
+            Some(KeyAlgorithm::Ed25519) => {
+                let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(der);
+                pair.map(Self::Ed25519).map_err(|rejected| self::rejected(rejected, PKEY))
+            }
+            Some(KeyAlgorithm::Rsa) => Self::from_pkcs1(key.private_key),
+            None => Err(PublicKeyError::NotAllowed { algorithm: describe(key.algorithm) }.into()),
         }
     }
 
+    fn from_sec1(der: &[u8]) -> Result<Self, SigningKeyError> {
+        let key = EcPrivateKey::of(der)?;
+        match key.curve()? {
+            KeyAlgorithm::EcdsaP384 => Self::p384(&key),
+            _ => Self::p256(&key),
+        }
+    }
+
+    fn p256(key: &EcPrivateKey<'_>) -> Result<Self, SigningKeyError> {
+        key.pair(&ECDSA_P256_SHA256_ASN1_SIGNING).map(Self::P256)
+    }
+
+    fn p384(key: &EcPrivateKey<'_>) -> Result<Self, SigningKeyError> {
+        key.pair(&ECDSA_P384_SHA384_ASN1_SIGNING).map(Self::P384)
+    }
+
     fn from_pkcs1(der: &[u8]) -> Result<Self, SigningKeyError> {
-        let pair = RsaKeyPair::from_der(der);
-        pair.map(|pair| Self::Rsa(Box::new(pair)))
-            .map_err(|rejected| SigningKeyError::Rejected { reason: rejected.to_string() })
+        let public = forms::public_of_pkcs1(der).map_err(|_| malformed(PKEY))?;
+        PublicKey::from_key_bytes(KeyAlgorithm::Rsa, &public)?;
+        let pair = RsaKeyPair::from_der(der).map_err(|rejected| self::rejected(rejected, PKEY))?;
+        Ok(Self::Rsa(Box::new(pair)))
     }
 
     fn public_key(&self) -> Result<PublicKey, SigningKeyError> {
@@ -218,18 +214,34 @@ pub enum SigningKeyError {
     /// Which of them signs?
     #[error("it has several private keys in it; leave the one that belongs to the certificate")]
     Several,
-    /// Of an unknown kind, damaged, or its two halves do not belong together.
+    /// An elliptic-curve key that only has its private half.
     #[error(
-        "the private key is refused ({reason}); write it anew with `openssl pkey -in old.pem -out new.pem`"
+        "the private key lacks its public half; add it with `openssl ec -in old.pem -conv_form uncompressed -out new.pem`"
     )]
+    NoPublicHalf,
+    /// Damaged, or its two halves do not belong together.
+    #[error("the private key is refused ({reason}); if it is whole, write it anew with `openssl {} -out new.pem`", .remedy)]
     Rejected {
-        /// What the cryptography library says about it; nothing of the key.
+        /// What is wrong with it; nothing of the key.
         reason: String,
+        /// The command of openssl that writes it in a form that is read.
+        remedy: &'static str,
     },
-    /// Of a size that is not allowed.
+    /// Of a kind or a size that is not allowed.
     #[error("the private key is refused")]
     Public(#[from] PublicKeyError),
 }
+
+fn malformed(remedy: &'static str) -> SigningKeyError {
+    SigningKeyError::Rejected { reason: "malformed".to_owned(), remedy }
+}
+
+fn rejected(reason: KeyRejected, remedy: &'static str) -> SigningKeyError {
+    SigningKeyError::Rejected { reason: reason.to_string(), remedy }
+}
+
+const PKEY: &str = "pkey -in old.pem";
+const EC: &str = "ec -in old.pem -conv_form uncompressed";
 
 #[cfg(test)]
 mod tests;
