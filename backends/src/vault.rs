@@ -24,6 +24,6 @@ pub use client::VaultClient;
 pub use config::{AuthConfig, AuthMethod, PkiConfig, VaultConfig};
 pub use error::{VaultError, VaultFileError};
 pub use intermediate::{IntermediateError, VaultIntermediate};
-pub use leaf::VaultLeafIssuer;
+pub use leaf::{LeafRequest, Signed, VaultLeafIssuer};
 pub use login::Login;
 pub use session::VaultSession;

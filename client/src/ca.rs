@@ -18,7 +18,7 @@ use signet_identity::{BundleError, TrustBundle};
 use tokio::sync::watch;
 use tonic::Code;
 
-use crate::Token;
+use crate::{Token, TokenHash};
 pub use anchors::AnchorsError;
 pub use istio::{CaEndpoint, EndpointError, IstioCa};
 pub use reachability::Reachability;
@@ -40,6 +40,9 @@ pub trait CaClient: Send + Sync + 'static {
     /// Whether the CA can be had, as its last answer or silence told. Changes to
     /// [`Reachability::Reachable`] wake whoever waits for the CA's return.
     fn reachability(&self) -> watch::Receiver<Reachability>;
+
+    /// Nobody needs what is held for this token any more. A CA that holds nothing does nothing.
+    fn release(&self, _token: TokenHash) {}
 }
 
 /// What a CA answered: well-formed certificates, and nothing more is known of them.

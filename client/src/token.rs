@@ -94,7 +94,11 @@ impl Token {
         value
     }
 
-    /// The secret itself.
+    /// The secret itself, for whoever shows it to somebody that it is meant for.
+    pub fn reveal(&self) -> &str {
+        self.text()
+    }
+
     pub(crate) fn text(&self) -> &str {
         &self.0.text
     }

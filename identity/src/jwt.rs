@@ -116,6 +116,8 @@ pub struct Unverified {
     pub issuer: Option<String>,
     /// `sub`.
     pub subject: Option<String>,
+    /// `aud`; empty if it says nothing.
+    pub audiences: Vec<String>,
     /// `exp`.
     pub expires_at: Option<SystemTime>,
     /// `kid` of the header.
@@ -136,6 +138,7 @@ pub fn peek(token: &str) -> Result<Unverified, JwtError> {
     let Presented { jws, claims } = Presented::read(token)?;
     Ok(Unverified {
         expires_at: claims.expires_at()?,
+        audiences: claims.aud.map(|aud| aud.0).unwrap_or_default(),
         issuer: claims.iss,
         subject: claims.sub,
         key_id: jws.key_id().map(str::to_owned),

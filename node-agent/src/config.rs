@@ -10,6 +10,7 @@ mod limits;
 mod operations;
 mod sections;
 mod socket;
+mod vault;
 
 use std::path::Path;
 
@@ -19,8 +20,12 @@ use signet_runtime::{
 };
 
 pub use self::{
-    ca::CaConfig, certificate::CertificateConfig, identity::IdentityConfig, limits::LimitsConfig,
-    operations::OperationsConfig, socket::SocketConfig,
+    ca::{CaConfig, Source},
+    certificate::CertificateConfig,
+    identity::IdentityConfig,
+    limits::LimitsConfig,
+    operations::OperationsConfig,
+    socket::SocketConfig,
 };
 
 use self::sections::Sections;

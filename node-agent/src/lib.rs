@@ -15,6 +15,7 @@ mod socket;
 #[cfg(test)]
 mod testing;
 mod trouble;
+mod vault;
 pub mod workload;
 
 pub use moment::Moment;

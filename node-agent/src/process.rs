@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use signet_client::{CaClient, IstioCa, Reachability};
-use signet_identity::Clock;
+use signet_identity::{Clock, TrustDomain};
 use signet_runtime::{
     cores::Cores,
     listener::Server,
@@ -21,10 +21,11 @@ use tonic::service::Routes;
 
 use crate::{
     Peers, Renewer, SdsService, Terms,
-    config::{Config, LimitsConfig, SocketConfig},
+    config::{CaConfig, Config, LimitsConfig, SocketConfig, Source},
     metrics,
     routes::{Health, routes},
     socket::{self, SocketError},
+    vault::VaultCa,
 };
 
 /// An agent that serves.
@@ -58,7 +59,7 @@ impl Process {
         // First of all: proxies that find the socket wait, and those that do not back off.
         let sockets = bind_all(config.sockets).await?;
 
-        let ca: Arc<dyn CaClient> = Arc::new(IstioCa::new(config.ca.endpoint)?);
+        let ca = ca_client(config.ca, &config.identity.trust_domain, config.limits.streams.node)?;
         let terms = Terms {
             trust_domain: config.identity.trust_domain,
             lifetime: config.certificate.lifetime,
@@ -102,6 +103,16 @@ impl Process {
         self.tasks.wait().await;
         tracing::info!(abandoned, "stopped");
     }
+}
+
+fn ca_client(config: CaConfig, trust_domain: &TrustDomain, most: usize) -> Result<Arc<dyn CaClient>> {
+    Ok(match config.source {
+        Source::Ca(endpoint) => Arc::new(IstioCa::new(endpoint)?),
+        Source::Vault(vault) => {
+            let ca = VaultCa::new(*vault, trust_domain.clone(), config.audience, most);
+            Arc::new(ca.context("cannot set up the Vault client")?)
+        }
+    })
 }
 
 async fn bind_all(sockets: Vec<SocketConfig>) -> Result<Vec<(SocketConfig, UnixListener)>, SocketError> {

@@ -37,7 +37,7 @@ use self::{
 use crate::{
     metrics,
     moment::Moment,
-    secret_cache::{Entry, Event, SecretCache, SecretKey},
+    secret_cache::{Credential, Entry, Event, SecretCache, SecretKey},
     trouble::Trouble,
 };
 
@@ -150,6 +150,9 @@ impl Renewer {
         }
         if let Some(timer) = work.timer {
             self.timers.try_remove(&timer);
+        }
+        if let Credential::Stream(token) = work.entry.credential() {
+            self.ca.release(token.hash());
         }
         if let Some(held) = work.held.filter(|_| work.recalled) {
             self.endings.add(Dropped::of(&held.svid, work.peer), held.svid.validity().not_after());

@@ -44,6 +44,15 @@ impl IssuerChain {
         Self::of(&read, pki).map_err(|reason| VaultError::Nonsense { path, reason })
     }
 
+    /// How this issuer is asked to sign. One that is named in the configuration by its id, so that it can go on signing
+    /// when another has its name. A role's issuer is Vault's choice.
+    pub fn path(&self, pki: &PkiConfig) -> IssuerPath {
+        match &pki.issuer {
+            Some(_) => IssuerPath::Issuer(self.issuer_id.clone()),
+            None => IssuerPath::OfTheRole,
+        }
+    }
+
     fn of(read: &ReadIssuerCertificateResponse, pki: &PkiConfig) -> Result<Self, String> {
         let certificate = only(&read.certificate)?;
         let above = read.ca_chain.iter().map(|pem| only(pem)).collect::<Result<Vec<_>, _>>()?;

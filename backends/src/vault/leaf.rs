@@ -5,12 +5,12 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use async_trait::async_trait;
 use rustls_pki_types::CertificateDer;
-use signet_identity::{Approved, csr_pem};
+use signet_identity::{Approved, SpiffeId, csr_pem};
 use tokio::time::Instant;
 use vaultrs::api::pki::{requests::SignCertificateRequest, responses::SignCertificateResponse};
 
@@ -22,8 +22,73 @@ use super::{
 };
 use crate::{Issuer, IssuerError};
 
-/// Has a role of Vault's PKI sign. What goes into the certificate is what was approved: the identity in `uri_sans`, the
-/// names in `alt_names`; a role with `use_csr_sans=false` reads nothing but the key from the CSR.
+/// What a role is asked for. The role reads nothing but the key from the CSR (`use_csr_sans=false`).
+#[derive(Debug, Clone, Copy)]
+pub struct LeafRequest<'a> {
+    /// One PEM block.
+    pub csr_pem: &'a str,
+    /// The one URI SAN.
+    pub identity: &'a SpiffeId,
+    /// The DNS names.
+    pub dns_names: &'a [String],
+    /// `None` leaves it to the role.
+    pub lifetime: Option<Duration>,
+}
+
+impl LeafRequest<'_> {
+    /// Has `role` sign, at `issuer`: the leaf, then its intermediates, never the root.
+    ///
+    /// # Errors
+    /// Vault does not, or answers something else.
+    pub async fn sign(
+        &self,
+        session: &VaultSession,
+        issuer: &IssuerPath,
+        role: &str,
+        deadline: Instant,
+    ) -> Result<Signed, VaultError> {
+        let request = self.request(&session.client().config().pki.mount, issuer, role)?;
+        let answer = session.ask::<SignCertificateResponse>(&request, deadline).await?;
+        let warnings = answer.warnings.iter().take(MOST_WARNINGS).map(|warning| sanitised(warning)).collect();
+        tracing::debug!(vault_request_id = answer.request_id, "Vault signed a leaf");
+        let signed = answer.required(&request.path)?;
+        let nonsense = |reason| VaultError::Nonsense { path: request.path.clone(), reason };
+        let leaf = only(&signed.certificate).map_err(nonsense)?;
+        let above = signed.ca_chain.unwrap_or_default();
+        let above = above.iter().map(|pem| only(pem)).collect::<Result<Vec<_>, _>>().map_err(nonsense)?;
+        Ok(Signed { chain: split(&leaf, above).map_err(nonsense)?.0, warnings })
+    }
+
+    fn request(&self, mount: &str, issuer: &IssuerPath, role: &str) -> Result<Request, VaultError> {
+        let path = match issuer {
+            IssuerPath::OfTheRole => format!("{mount}/sign/{role}"),
+            IssuerPath::Issuer(issuer) => format!("{mount}/issuer/{issuer}/sign/{role}"),
+        };
+        let request = SignCertificateRequest {
+            csr: Some(self.csr_pem.to_owned()),
+            // Vault wants the field, and puts a name in it into the certificate.
+            common_name: Some(String::new()),
+            alt_names: (!self.dns_names.is_empty()).then(|| self.dns_names.join(",")),
+            exclude_cn_from_sans: Some(true),
+            uri_sans: Some(self.identity.as_str().to_owned()),
+            ttl: self.lifetime.map(|lifetime| format!("{}s", lifetime.as_secs())),
+            format: Some("pem".to_owned()),
+            ..SignCertificateRequest::default()
+        };
+        Ok(Request::of(&request)?.at(path))
+    }
+}
+
+/// What Vault signed; nothing of it is verified.
+#[derive(Debug, Clone)]
+pub struct Signed {
+    /// The leaf, then its intermediates.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// What Vault did differently than asked.
+    pub warnings: Vec<String>,
+}
+
+/// Has a role of Vault's PKI sign. What goes into the certificate is what was approved.
 pub struct VaultLeafIssuer {
     session: Arc<VaultSession>,
     issuer: IssuerPath,
@@ -45,31 +110,8 @@ impl VaultLeafIssuer {
         Some(Self { session, issuer, role, told: AtomicBool::new(false) })
     }
 
-    fn request(&self, approved: &Approved) -> Result<Request, VaultError> {
-        let mount = self.session.client().config().pki.mount.clone();
-        let role = &self.role;
-        let path = match &self.issuer {
-            IssuerPath::OfTheRole => format!("{mount}/sign/{role}"),
-            IssuerPath::Issuer(issuer) => format!("{mount}/issuer/{issuer}/sign/{role}"),
-        };
-        let names = approved.dns_names();
-        let request = SignCertificateRequest {
-            csr: Some(csr_pem(approved.csr_der())),
-            // Vault wants the field, and puts a name in it into the certificate.
-            common_name: Some(String::new()),
-            alt_names: (!names.is_empty()).then(|| names.join(",")),
-            exclude_cn_from_sans: Some(true),
-            uri_sans: Some(approved.identity().as_str().to_owned()),
-            ttl: Some(format!("{}s", approved.lifetime().as_secs())),
-            format: Some("pem".to_owned()),
-            ..SignCertificateRequest::default()
-        };
-        Ok(Request::of(&request)?.at(path))
-    }
-
     fn tell(&self, warnings: &[String]) {
         if !warnings.is_empty() && !self.told.swap(true, Ordering::Relaxed) {
-            let warnings: Vec<String> = warnings.iter().take(4).map(|warning| sanitised(warning)).collect();
             tracing::warn!(
                 role = self.role,
                 ?warnings,
@@ -87,15 +129,17 @@ impl Issuer for VaultLeafIssuer {
         _now: SystemTime,
         deadline: Instant,
     ) -> Result<Vec<CertificateDer<'static>>, IssuerError> {
-        let request = self.request(approved)?;
-        let answer = self.session.ask::<SignCertificateResponse>(&request, deadline).await?;
-        self.tell(&answer.warnings);
-        tracing::debug!(vault_request_id = answer.request_id, "Vault signed a leaf");
-        let signed = answer.required(&request.path)?;
-        let nonsense = |reason| VaultError::Nonsense { path: request.path.clone(), reason };
-        let leaf = only(&signed.certificate).map_err(nonsense)?;
-        let above = signed.ca_chain.unwrap_or_default();
-        let above = above.iter().map(|pem| only(pem)).collect::<Result<Vec<_>, _>>().map_err(nonsense)?;
-        Ok(split(&leaf, above).map_err(nonsense)?.0)
+        let request = LeafRequest {
+            csr_pem: &csr_pem(approved.csr_der()),
+            identity: approved.identity(),
+            dns_names: approved.dns_names(),
+            lifetime: Some(approved.lifetime()),
+        };
+        let Signed { chain, warnings } =
+            request.sign(&self.session, &self.issuer, &self.role, deadline).await?;
+        self.tell(&warnings);
+        Ok(chain)
     }
 }
+
+const MOST_WARNINGS: usize = 4;

@@ -36,7 +36,7 @@ pub struct Pod {
 pub(super) struct Claims {
     pub(super) iss: Option<String>,
     pub(super) sub: Option<String>,
-    aud: Option<Audience>,
+    pub(super) aud: Option<Audience>,
     exp: Option<f64>,
     nbf: Option<f64>,
     #[serde(rename = "kubernetes.io")]
@@ -80,7 +80,7 @@ impl Claims {
 
 /// `aud`: a string or a list of them (RFC 7519 §4.1.3). Read by hand: an untagged enum would be read into a
 /// buffer first, for every token.
-struct Audience(Vec<String>);
+pub(super) struct Audience(pub(super) Vec<String>);
 
 impl<'de> Deserialize<'de> for Audience {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

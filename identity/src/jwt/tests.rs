@@ -342,12 +342,16 @@ fn peeking_reads_and_proves_nothing() {
     let expected = Unverified {
         issuer: Some(DEVELOPMENT_ISSUER.to_owned()),
         subject: Some("system:serviceaccount:shop:cart".to_owned()),
+        audiences: vec!["istio-ca".to_owned()],
         expires_at: Some(at(NOW + 100)),
         key_id: Some("k".to_owned()),
     };
     assert_eq!(seen, expected);
     let empty = peek(&token(&json!({ "alg": "ES256" }), &json!({}), |_| vec![1])).unwrap();
-    assert_eq!(empty, Unverified { issuer: None, subject: None, expires_at: None, key_id: None });
+    assert_eq!(
+        empty,
+        Unverified { issuer: None, subject: None, audiences: Vec::new(), expires_at: None, key_id: None }
+    );
 }
 
 #[test]

@@ -3,15 +3,28 @@
 use std::path::PathBuf;
 
 use rustls_pki_types::ServerName;
+use signet_backends::vault::VaultConfig;
 use signet_client::CaEndpoint;
 use signet_identity::{SpiffeId, TrustDomain};
 use signet_runtime::config::{Section, Setting, one_of};
 
-/// The CA.
+/// Where certificates come from.
 #[derive(Debug, Clone)]
 pub struct CaConfig {
-    /// `address` (`host:port`), `server_name` (default: the host), `anchors` (file), `kind` and `cluster_id`.
-    pub endpoint: CaEndpoint,
+    /// `kind`.
+    pub source: Source,
+    /// `audience`: what workloads' tokens for the CA carry as `aud`. Default `istio-ca`.
+    pub audience: String,
+}
+
+/// Who signs.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// `signet` and `istio`. `address` (`host:port`), `server_name` (default: the host), `anchors` (file) and
+    /// `cluster_id`.
+    Ca(CaEndpoint),
+    /// `vault`: `[vault]` says where it is. No CA of ours takes part.
+    Vault(Box<VaultConfig>),
 }
 
 /// `kind`: what the CA's certificate can be held to.
@@ -21,36 +34,60 @@ enum Kind {
     Signet,
     /// Another CA that speaks the Istio CA protocol: name and anchors alone.
     Istio,
+    /// Vault alone.
+    Vault,
 }
 
 impl CaConfig {
-    pub(super) fn read(section: &Section<'_>, trust_domain: &TrustDomain) -> Option<Self> {
-        let address = section.maybe("address").or_else(|| Address::parse(DEFAULT_ADDRESS).ok());
-        let server_name = section.maybe("server_name");
-        let anchors = section.optional("anchors", PathBuf::from(DEFAULT_ANCHORS));
-        let spiffe_id = match section.optional("kind", Kind::Signet) {
-            Kind::Signet => Some(SpiffeId::certificate_authority(trust_domain)),
-            Kind::Istio => None,
+    pub(super) fn read(
+        section: &Section<'_>,
+        vault: Option<VaultConfig>,
+        trust_domain: &TrustDomain,
+    ) -> Option<Self> {
+        let kind = section.optional("kind", Kind::Signet);
+        let audience = audience(section);
+        let spiffe_id = (kind == Kind::Signet).then(|| SpiffeId::certificate_authority(trust_domain));
+        let endpoint = endpoint(section, spiffe_id, trust_domain);
+        let source = match kind {
+            Kind::Signet | Kind::Istio => Source::Ca(endpoint?),
+            Kind::Vault => Source::Vault(Box::new(vault.or_else(|| {
+                section.fault("kind", "`vault` needs a section `[vault]` with `address` and `auth`");
+                None
+            })?)),
         };
-        let cluster_id: Option<Word> = section.maybe("cluster_id");
-        let Address { host, port } = address?;
-        let server_name = server_name.unwrap_or_else(|| Name(host.clone()));
-        Some(Self {
-            endpoint: CaEndpoint {
-                address: format!("{host}:{port}"),
-                server_name: server_name.0.trim_matches(['[', ']']).to_owned(),
-                anchors,
-                spiffe_id,
-                trust_domain: trust_domain.clone(),
-                cluster_id: cluster_id.map(|word| word.0),
-            },
-        })
+        Some(Self { source, audience })
     }
+}
+
+/// `audience`.
+pub(super) fn audience(section: &Section<'_>) -> String {
+    section.optional("audience", DEFAULT_AUDIENCE.to_owned())
+}
+
+fn endpoint(
+    section: &Section<'_>,
+    spiffe_id: Option<SpiffeId>,
+    trust_domain: &TrustDomain,
+) -> Option<CaEndpoint> {
+    let address = section.maybe("address").or_else(|| Address::parse(DEFAULT_ADDRESS).ok());
+    let server_name = section.maybe("server_name");
+    let anchors = section.optional("anchors", PathBuf::from(DEFAULT_ANCHORS));
+    let cluster_id: Option<Word> = section.maybe("cluster_id");
+    let Address { host, port } = address?;
+    let server_name = server_name.unwrap_or_else(|| Name(host.clone()));
+    Some(CaEndpoint {
+        address: format!("{host}:{port}"),
+        server_name: server_name.0.trim_matches(['[', ']']).to_owned(),
+        anchors,
+        spiffe_id,
+        trust_domain: trust_domain.clone(),
+        cluster_id: cluster_id.map(|word| word.0),
+    })
 }
 
 impl Setting for Kind {
     fn parse(text: &str) -> Result<Self, String> {
-        one_of(text, &[("signet", Self::Signet), ("istio", Self::Istio)])
+        one_of(text, &[("signet", Self::Signet), ("istio", Self::Istio), ("vault", Self::Vault)])
     }
 }
 
@@ -94,5 +131,7 @@ impl Setting for Word {
     }
 }
 
+/// What Istio's proxies ask their tokens for.
+const DEFAULT_AUDIENCE: &str = "istio-ca";
 const DEFAULT_ADDRESS: &str = "signet-ca.signet-system.svc:15012";
 const DEFAULT_ANCHORS: &str = "/etc/signet/root-cert.pem";

@@ -7,7 +7,8 @@ use signet_runtime::{
 };
 
 use super::{
-    CaConfig, CertificateConfig, Config, IdentityConfig, LimitsConfig, OperationsConfig, SocketConfig, socket,
+    CaConfig, CertificateConfig, Config, IdentityConfig, LimitsConfig, OperationsConfig, SocketConfig,
+    Source, ca, socket, vault,
 };
 use crate::{socket::judge, workload::token::IdentitySource};
 
@@ -25,9 +26,10 @@ pub(super) struct Sections {
 impl Sections {
     pub(super) fn read(document: &Document) -> Self {
         let identity = IdentityConfig::read(&document.section("identity"));
-        let ca = identity
-            .as_ref()
-            .and_then(|identity| CaConfig::read(&document.section("ca"), &identity.trust_domain));
+        let section = document.section("ca");
+        let vault = vault::read(&document.section("vault"), &ca::audience(&section));
+        let ca =
+            identity.as_ref().and_then(|identity| CaConfig::read(&section, vault, &identity.trust_domain));
         Self {
             identity,
             ca,
@@ -42,11 +44,20 @@ impl Sections {
     /// Adds what is wrong with the files to the faults of `document`. Files of keys that have a fault already
     /// are not those that were meant.
     pub(super) fn judge_files(&self, document: &Document) {
-        if let Some(ca) = &self.ca
-            && !document.is_faulty("ca.anchors")
-            && let Err(error) = ca.endpoint.check_anchors()
-        {
-            document.fault("ca.anchors", chain(&error).to_string());
+        match self.ca.as_ref().map(|ca| &ca.source) {
+            Some(Source::Ca(endpoint)) if !document.is_faulty("ca.anchors") => {
+                if let Err(error) = endpoint.check_anchors() {
+                    document.fault("ca.anchors", chain(&error).to_string());
+                }
+            }
+            Some(Source::Vault(vault)) => {
+                // The tokens are the workloads': the agent has none of its own.
+                for (key, error) in vault.judge_files().into_iter().filter(|(key, _)| *key != "auth.jwt_file")
+                {
+                    document.fault(&format!("vault.{key}"), chain(&error).to_string());
+                }
+            }
+            Some(Source::Ca(_)) | None => {}
         }
         for (place, socket) in self.sockets.iter().enumerate() {
             let Some(socket) = socket else { continue };

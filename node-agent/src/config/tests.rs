@@ -26,12 +26,19 @@ fn judged(text: &str) -> String {
     Config::judge(document_of(text, &[])).unwrap_err().to_string()
 }
 
+fn endpoint_of(config: &Config) -> &signet_client::CaEndpoint {
+    match &config.ca.source {
+        Source::Ca(endpoint) => endpoint,
+        Source::Vault(_) => panic!("Vault signs"),
+    }
+}
+
 #[test]
 fn nothing_need_be_configured() {
     let config = read("").unwrap();
-    assert_eq!(config.ca.endpoint.address, "signet-ca.signet-system.svc:15012");
-    assert_eq!(config.ca.endpoint.server_name, "signet-ca.signet-system.svc");
-    assert_eq!(config.ca.endpoint.spiffe_id.unwrap().as_str(), "spiffe://cluster.local/signet/ca");
+    assert_eq!(endpoint_of(&config).address, "signet-ca.signet-system.svc:15012");
+    assert_eq!(endpoint_of(&config).server_name, "signet-ca.signet-system.svc");
+    assert_eq!(endpoint_of(&config).spiffe_id.as_ref().unwrap().as_str(), "spiffe://cluster.local/signet/ca");
     assert_eq!(config.sockets[0].path, Path::new("/run/signet/agent.sock"));
     assert_eq!(config.sockets[0].identity, IdentitySource::StreamToken);
     assert_eq!(config.certificate.lifetime, None);
@@ -72,9 +79,9 @@ fn everything_can_be_configured() {
         "#,
     )
     .unwrap();
-    let endpoint = config.ca.endpoint;
+    let endpoint = endpoint_of(&config);
     assert_eq!((endpoint.address.as_str(), endpoint.server_name.as_str()), ("[::1]:15012", "ca.test"));
-    assert_eq!((endpoint.spiffe_id, endpoint.cluster_id.as_deref()), (None, Some("blue")));
+    assert_eq!((&endpoint.spiffe_id, endpoint.cluster_id.as_deref()), (&None, Some("blue")));
     assert_eq!(endpoint.trust_domain.as_str(), "td.test");
     assert_eq!(config.certificate.lifetime, Some(Duration::from_secs(30)));
     assert_eq!(config.sockets.len(), 2);
@@ -83,14 +90,14 @@ fn everything_can_be_configured() {
 
 #[test]
 fn the_server_name_of_an_ipv6_address_has_no_brackets() {
-    assert_eq!(read("[ca]\naddress = '[::1]:1'").unwrap().ca.endpoint.server_name, "::1");
+    assert_eq!(endpoint_of(&read("[ca]\naddress = '[::1]:1'").unwrap()).server_name, "::1");
 }
 
 #[test]
 fn the_environment_overrides_the_file() {
     let variables = [("SIGNET_AGENT_CA_ADDRESS", "localhost:7"), (CONFIG_VARIABLE, "agent.toml")];
     let config = read_with("[ca]\naddress = 'localhost:6'", &variables).unwrap();
-    assert_eq!(config.ca.endpoint.address, "localhost:7");
+    assert_eq!(endpoint_of(&config).address, "localhost:7");
 }
 
 #[test]
@@ -115,7 +122,7 @@ fn all_faults_are_told_at_once_with_what_is_wanted() {
     for part in [
         "ca.address: `localhost` is no host with a port (want e.g.",
         "ca.server_name: `-` is no DNS name",
-        "ca.kind: unknown `citadel` (want signet, istio)",
+        "ca.kind: unknown `citadel` (want signet, istio, vault)",
         "ca.cluster_id: `a b` is no cluster id",
         "ca.adress: unknown key (did you mean `address`?)",
         "certificate.lifetime: is out of bounds (want `10s` to `366d`)",

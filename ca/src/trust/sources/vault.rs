@@ -41,11 +41,10 @@ pub(crate) async fn look(session: &VaultSession) -> Result<IssuerChain, VaultErr
     IssuerChain::read(session.client(), patience()).await
 }
 
-/// The issuer as an authority. One that is named in the configuration is asked by its id, so that it goes on signing
-/// while another, which has its name by then, waits. A role's issuer is Vault's choice: the last one is gone with it.
+/// The issuer as an authority. When a role's issuer is Vault's choice, the last one is gone with it.
 pub(crate) fn offer(session: &Arc<VaultSession>, issuer: &IssuerChain) -> Offer {
-    let pinned = session.client().config().pki.issuer.is_some();
-    let path = if pinned { IssuerPath::Issuer(issuer.issuer_id.clone()) } else { IssuerPath::OfTheRole };
+    let path = issuer.path(&session.client().config().pki);
+    let ends_the_last = path == IssuerPath::OfTheRole;
     let workloads = VaultLeafIssuer::workloads(Arc::clone(session), path.clone());
     let serving = VaultLeafIssuer::serving(Arc::clone(session), path);
     Offer {
@@ -57,6 +56,6 @@ pub(crate) fn offer(session: &Arc<VaultSession>, issuer: &IssuerChain) -> Offer 
             workloads: Arc::new(workloads),
             serving: serving.map(|serving| Arc::new(serving) as Arc<dyn Issuer>),
         }),
-        ends_the_last: !pinned,
+        ends_the_last,
     }
 }
