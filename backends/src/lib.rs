@@ -11,6 +11,8 @@ mod conformance;
 mod issuer;
 mod local;
 mod signer;
+#[cfg(test)]
+mod test_support;
 pub mod vault;
 
 pub use assembler::Assembler;

@@ -49,3 +49,84 @@ impl Signer for LocalSigner {
 
 /// As many as a machine of the usual size has cores: more at once would only make each of them slower.
 const POOLED: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use std::{task::Poll, time::Duration};
+
+    use futures_util::{future::join_all, poll};
+    use signet_identity::PrivateKey;
+    use tokio::{runtime::Builder, time::timeout};
+
+    use super::*;
+    use crate::test_support::{KEY_KINDS, signing_key};
+
+    #[tokio::test]
+    async fn a_fast_signature_is_made_where_it_is_asked_for_and_a_slow_one_elsewhere() {
+        for (kind, genpkey) in KEY_KINDS {
+            let key = Arc::new(signing_key(genpkey));
+            let signer = LocalSigner::new(Arc::clone(&key));
+
+            let mut signing = signer.sign(b"to be signed");
+            let first = poll!(&mut signing);
+
+            assert_eq!(first.is_ready(), !kind.starts_with("RSA"), "{kind}");
+            let signature = match first {
+                Poll::Ready(signature) => signature.unwrap(),
+                Poll::Pending => signing.await.unwrap(),
+            };
+            assert_eq!(
+                key.public_key().verify(signer.algorithm(), b"to be signed", &signature),
+                Ok(()),
+                "{kind}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn no_more_slow_signatures_are_made_at_once_than_there_are_places() {
+        let signer = LocalSigner::new(signing_key(KEY_KINDS[3].1));
+        let places = Arc::clone(&signer.pool);
+        assert_eq!(places.available_permits(), POOLED);
+        let taken = Arc::clone(&places).acquire_many_owned(u32::try_from(POOLED).unwrap()).await.unwrap();
+
+        let waiting = timeout(Duration::from_millis(50), signer.sign(b"to be signed")).await;
+        assert!(waiting.is_err(), "it was signed without a place");
+
+        drop(taken);
+        let signatures = join_all((0..8 * POOLED).map(|_| signer.sign(b"to be signed"))).await;
+        assert!(signatures.iter().all(Result::is_ok));
+        assert_eq!(places.available_permits(), POOLED, "each place is given back");
+    }
+
+    #[test]
+    fn a_request_that_is_given_up_keeps_its_place_until_its_signature_is_made() {
+        let runtime = Builder::new_current_thread().enable_time().max_blocking_threads(1).build().unwrap();
+        runtime.block_on(async {
+            let (let_it_sign, gate) = std::sync::mpsc::channel::<()>();
+            let occupied = spawn_blocking(move || gate.recv());
+            let signer = LocalSigner::new(signing_key(KEY_KINDS[3].1));
+            let mut signing = signer.sign(b"to be signed");
+            assert!(poll!(&mut signing).is_pending());
+
+            drop(signing);
+
+            assert_eq!(signer.pool.available_permits(), POOLED - 1);
+            let_it_sign.send(()).unwrap();
+            occupied.await.unwrap().unwrap();
+            let all = Arc::clone(&signer.pool).acquire_many_owned(u32::try_from(POOLED).unwrap());
+            assert!(timeout(Duration::from_secs(10), all).await.is_ok(), "the place is not given back");
+        });
+    }
+
+    #[tokio::test]
+    async fn a_workloads_key_signs_for_an_authority() {
+        let key = PrivateKey::generate().unwrap();
+        let public = key.public_key().clone();
+        let signer = LocalSigner::new(SigningKey::from(key));
+
+        let signature = signer.sign(b"to be signed").await.unwrap();
+
+        assert_eq!(public.verify(signer.algorithm(), b"to be signed", &signature), Ok(()));
+    }
+}

@@ -15,7 +15,10 @@ use signet_identity::{Approved, CaCertificate, PrivateKey, SigningKey, TrustDoma
 use tokio::time::Instant;
 
 use super::*;
-use crate::{Assembler, IssuerError, LocalSigner};
+use crate::{
+    Assembler, IssuerError, LocalSigner,
+    test_support::{KEY_KINDS, key_pem},
+};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -95,6 +98,25 @@ fn under_an_intermediate() -> Backend {
 async fn a_local_key_conforms_under_a_root_and_under_an_intermediate() {
     assert_eq!(failures(async || under_a_root()).await, []);
     assert_eq!(failures(async || under_an_intermediate()).await, []);
+}
+
+/// Leaves under a root of any kind of key.
+fn under_a_root_of(key: &str) -> Backend {
+    let root = ca_params("root", now() + 365 * DAY).self_signed(&KeyPair::from_pem(key).unwrap()).unwrap();
+    let bundle = TrustBundle::new(trust_domain(), vec![root.der().clone()], None).unwrap();
+    let certificate = CaCertificate::from_der(root.der().clone()).unwrap();
+    let signer_ends = certificate.validity().not_after();
+    let signer = LocalSigner::new(SigningKey::from_pem(key).unwrap());
+    let issuer = Assembler::new(Arc::new(signer), certificate, Vec::new());
+    Backend { issuer: Arc::new(issuer), bundle, now: now(), signer_ends }
+}
+
+#[tokio::test]
+async fn a_local_key_of_every_kind_conforms() {
+    for (kind, genpkey) in KEY_KINDS {
+        let key = key_pem(genpkey);
+        assert_eq!(failures(async || under_a_root_of(&key)).await, [], "{kind}");
+    }
 }
 
 fn foreign(lie: Lie) -> Backend {
