@@ -8,19 +8,20 @@ use rcgen::{
 };
 use rcgen::{SanType, SerialNumber};
 use rustls_pki_types::CertificateDer;
-use x509_cert::ext::pkix::name::GeneralName;
-use x509_cert::ext::pkix::{BasicConstraints as Constraints, KeyUsage, NameConstraints};
+use x509_cert::ext::pkix::BasicConstraints as Constraints;
 
 use crate::hex::hex;
 use crate::validity::MAX_BACKDATE;
-use crate::x509::{Certificate, Extensions, X509Error, oid, random_serial};
+use crate::x509::{Certificate, X509Error, oid, random_serial};
 use crate::{PrivateKey, PublicKey, PublicKeyError, TrustDomain, Validity, ValidityError, pem};
+
+mod faults;
 
 /// A certificate that may sign leaves.
 ///
 /// Guarantees: cA is true (rule X-10), keyCertSign is set, it has a subject and a
-/// subjectKeyIdentifier for its leaves to point at, its key is of a kind we verify, and it has no URI name
-/// constraints. Not that anybody trusts it.
+/// subjectKeyIdentifier for its leaves to point at, its key is of a kind we verify, it has no URI name
+/// constraints, and it keeps nobody below it to one end of TLS. Not that anybody trusts it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CaCertificate {
     der: CertificateDer<'static>,
@@ -49,18 +50,12 @@ impl CaCertificate {
 
     /// Any CA certificate that can sign SVIDs which peers accept.
     pub fn from_der(der: CertificateDer<'static>) -> Result<Self, CaCertificateError> {
+        if let Some(first) = Self::faults(&der).into_iter().next() {
+            return Err(first);
+        }
         let certificate = Certificate::parse(&der)?;
         let extensions = &certificate.extensions;
         let constraints = extensions.decode::<Constraints>(oid::BASIC_CONSTRAINTS)?;
-        let constraints =
-            constraints.filter(|constraints| constraints.ca).ok_or(CaCertificateError::NotACa)?;
-        if !extensions.decode::<KeyUsage>(oid::KEY_USAGE)?.is_some_and(|usage| usage.key_cert_sign()) {
-            return Err(CaCertificateError::NoCertSign);
-        }
-        if certificate.has_empty_subject() {
-            return Err(CaCertificateError::EmptySubject);
-        }
-        refuse_uri_constraints(extensions)?;
         let key_identifier = extensions
             .decode::<&OctetStringRef>(oid::SUBJECT_KEY_IDENTIFIER)?
             .ok_or(CaCertificateError::NoKeyIdentifier)?;
@@ -69,7 +64,7 @@ impl CaCertificate {
             key_identifier: key_identifier.as_bytes().to_vec(),
             public_key: PublicKey::from_spki(certificate.spki).map_err(CaCertificateError::Key)?,
             validity: certificate.validity,
-            path_len: constraints.path_len_constraint,
+            path_len: constraints.and_then(|constraints| constraints.path_len_constraint),
             der,
         })
     }
@@ -145,6 +140,11 @@ pub enum CaCertificateError {
         "the CA certificate has no subjectKeyIdentifier; issue it anew with `subjectKeyIdentifier = hash`"
     )]
     NoKeyIdentifier,
+    /// Leaves inherit it: peers' path validation would accept none of them at both ends.
+    #[error(
+        "the CA certificate's extendedKeyUsage lacks serverAuth or clientAuth, and counts for everything below it (X-17); issue it anew without one"
+    )]
+    OneSided,
     /// The webpki of rustls cannot evaluate them and would refuse every SVID below this certificate.
     #[error(
         "the CA certificate has URI name constraints, under which rustls (webpki) rejects every SVID; issue it anew without them"
@@ -198,19 +198,6 @@ pub(crate) fn profile(
     params.key_identifier_method = KeyIdMethod::PreSpecified(key_identifier.to_vec());
     params.subject_alt_names = vec![SanType::URI(uri)];
     Ok(params)
-}
-
-fn refuse_uri_constraints(extensions: &Extensions<'_>) -> Result<(), CaCertificateError> {
-    let Some(constraints) = extensions.decode::<NameConstraints>(oid::NAME_CONSTRAINTS)? else {
-        return Ok(());
-    };
-    let subtrees = constraints.permitted_subtrees.iter().chain(&constraints.excluded_subtrees).flatten();
-    for subtree in subtrees {
-        if matches!(subtree.base, GeneralName::UniformResourceIdentifier(_)) {
-            return Err(CaCertificateError::UriNameConstraints);
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ pub struct CertificateSummary {
     validity: Validity,
     spki: Vec<u8>,
     is_ca: bool,
+    path_len: Option<u8>,
 }
 
 impl CertificateSummary {
@@ -32,6 +33,7 @@ impl CertificateSummary {
     pub fn of(der: &[u8]) -> Result<Self, X509Error> {
         let certificate = Certificate::parse(der)?;
         let names = certificate.extensions.alt_names()?;
+        let constraints = certificate.extensions.decode::<BasicConstraints>(oid::BASIC_CONSTRAINTS)?;
         let uri = |name: &AltName<'_>| match name {
             AltName::Uri(uri) => Some(uri.escape_debug().to_string()),
             _ => None,
@@ -44,10 +46,8 @@ impl CertificateSummary {
             other_names: names.iter().filter(|name| uri(name).is_none()).map(ToString::to_string).collect(),
             validity: certificate.validity,
             spki: certificate.spki.to_vec(),
-            is_ca: certificate
-                .extensions
-                .decode::<BasicConstraints>(oid::BASIC_CONSTRAINTS)?
-                .is_some_and(|constraints| constraints.ca),
+            is_ca: constraints.as_ref().is_some_and(|constraints| constraints.ca),
+            path_len: constraints.and_then(|constraints| constraints.path_len_constraint),
         })
     }
 
@@ -84,6 +84,11 @@ impl CertificateSummary {
     /// Whether basicConstraints say that it is a CA's.
     pub fn is_ca(&self) -> bool {
         self.is_ca
+    }
+
+    /// How many CA certificates may stand between it and a leaf (RFC 5280 §4.2.1.9). `None`: any number.
+    pub fn path_len(&self) -> Option<u8> {
+        self.path_len
     }
 
     /// Its key, if it is of a kind that we verify.

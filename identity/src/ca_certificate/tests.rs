@@ -106,6 +106,8 @@ fn what_cannot_sign_svids_is_refused() {
             format!("{sign}\nnameConstraints=excluded;DNS:a.example,excluded;URI:b.example"),
             UriNameConstraints,
         ),
+        ("for servers only", "/CN=a", format!("{sign}\nextendedKeyUsage=serverAuth"), OneSided),
+        ("for anything", "/CN=a", format!("{sign}\nextendedKeyUsage=anyExtendedKeyUsage"), OneSided),
     ];
     for (name, subject, extensions, refusal) in table {
         let refused = CaCertificate::from_der(by_openssl(subject, &extensions)).map(|_| ());
@@ -120,11 +122,53 @@ fn what_does_no_harm_is_accepted() {
     for (name, extensions) in [
         ("pathLen 0", "basicConstraints=critical,CA:TRUE,pathlen:0"),
         ("DNS name constraints", "basicConstraints=CA:TRUE\nnameConstraints=permitted;DNS:a.example"),
+        (
+            "for both ends of TLS and more",
+            "basicConstraints=CA:TRUE\nextendedKeyUsage=clientAuth,serverAuth,emailProtection",
+        ),
         ("a DNS name of its own", "basicConstraints=CA:TRUE\nsubjectAltName=DNS:a.example"),
     ] {
         let accepted = CaCertificate::from_der(by_openssl("/CN=a", &format!("{CA}\n{extensions}")));
         assert!(accepted.is_ok(), "{name}: {accepted:?}");
     }
+}
+
+#[test]
+fn everything_that_is_wrong_is_told_at_once() {
+    use CaCertificateError::*;
+    let leaf = by_openssl("/", "subjectKeyIdentifier=none\nextendedKeyUsage=clientAuth\nkeyUsage=cRLSign");
+    let constrained = by_openssl(
+        "/CN=a",
+        "basicConstraints=CA:TRUE\nkeyUsage=cRLSign\nnameConstraints=permitted;URI:a.example",
+    );
+
+    assert_eq!(CaCertificate::faults(&leaf), [NotACa, NoCertSign, EmptySubject, NoKeyIdentifier, OneSided]);
+    assert_eq!(CaCertificate::faults_above(&leaf), [NotACa, NoCertSign, OneSided]);
+    assert_eq!(CaCertificate::faults(&constrained), [NoCertSign, UriNameConstraints]);
+    assert_eq!(CaCertificate::faults_above(&constrained), [NoCertSign, UriNameConstraints]);
+    for faults in [CaCertificate::faults(b"nothing"), CaCertificate::faults_above(b"nothing")] {
+        assert!(matches!(faults[..], [Malformed(_)]), "{faults:?}");
+    }
+}
+
+#[test]
+fn what_stands_above_needs_neither_a_key_usage_nor_a_key_identifier() {
+    let root = by_openssl("/CN=a", "basicConstraints=critical,CA:TRUE\nsubjectKeyIdentifier=none");
+    assert_eq!(CaCertificate::faults_above(&root), []);
+    assert!(!CaCertificate::faults(&root).is_empty());
+}
+
+#[test]
+fn a_weak_key_is_refused_wherever_it_stands() {
+    let weak = "genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:1024 -out key.pem";
+    let openssl = OpenSsl::new();
+    openssl.run(weak);
+    openssl
+        .run("req -new -x509 -key key.pem -subj /CN=a -addext keyUsage=keyCertSign -outform DER -out ca.der");
+    let der = openssl.read("ca.der");
+    let refusal = [CaCertificateError::Key(PublicKeyError::RsaSize { bits: 1024 })];
+    assert_eq!(CaCertificate::faults(&der), refusal);
+    assert_eq!(CaCertificate::faults_above(&der), refusal);
 }
 
 #[test]
