@@ -104,15 +104,20 @@ impl VaultClient {
         deadline: Instant,
     ) -> Result<Answer<T>, VaultError> {
         let _place = self.0.place(deadline).await?;
-        let mut attempt = 1;
+        let (mut attempt, mut before) = (1, None);
         loop {
             let answer = self.0.attempt(request, token, deadline).await;
             let Err(error) = answer else { return answer };
+            // The last attempt may have had no time; what the one before failed of is what there is to mend.
+            if let Some(before) = before.take_if(|_| Instant::now() >= deadline) {
+                return Err(before);
+            }
             let Some(pause) = retry::pause(&error, attempt, fastrand::f64()) else { return Err(error) };
             if Instant::now() + pause >= deadline {
                 return Err(error);
             }
             attempt += 1;
+            before = Some(error);
             sleep(pause).await;
         }
     }
