@@ -35,7 +35,7 @@ pub use ca::{Ca, CaSettings, SignedBy};
 pub use daemon::{Daemon, trust_domain};
 use guard::Guard;
 pub use load::{Failure, Load, Tally};
-pub use mesh::{Doors, Mesh, Plan, TokenPath, Workloads};
+pub use mesh::{Doors, Footing, Mesh, Plan, TokenPath, Workloads};
 pub use node_agent::{NodeAgent, NodeAgentSettings};
 pub use openbao::OpenBao;
 use ports::Ports;

@@ -7,6 +7,7 @@
 
 pub mod audit;
 pub mod command;
+pub mod faulty;
 pub mod issuing;
 pub mod openssl;
 pub mod pushed;

@@ -51,6 +51,17 @@ pub enum TokenPath {
     Agent,
 }
 
+/// What a mesh is raised on: where it runs, whose tokens count in it, and who signs.
+#[derive(Debug)]
+pub struct Footing {
+    /// Where all of it runs.
+    pub stage: Stage,
+    /// Makes the workloads' tokens.
+    pub issuer: Arc<TokenIssuer>,
+    /// What the CA is started with.
+    pub ca: CaSettings,
+}
+
 /// A running mesh. Nothing of it is left when it is dropped.
 #[derive(Debug)]
 pub struct Mesh {
@@ -95,12 +106,19 @@ pub struct Doors {
 }
 
 impl Mesh {
-    /// Starts everything and waits until requests can be made.
+    /// Starts everything, with a CA that signs by itself, and waits until requests can be made.
     pub async fn raise(programs: &Programs, plan: &Plan) -> Result<Self> {
         let stage = Stage::set()?;
         let issuer = Arc::new(TokenIssuer::new(&stage)?);
+        let ca = CaSettings::new(plan.leaf_lifetime, &issuer);
+        Self::raise_on(Footing { stage, issuer, ca }, programs, plan).await
+    }
+
+    /// The same on what is there already.
+    pub async fn raise_on(footing: Footing, programs: &Programs, plan: &Plan) -> Result<Self> {
+        let Footing { stage, issuer, ca } = footing;
         let workloads = Workloads::new(&stage, &issuer, plan)?;
-        let mut ca = Ca::start(&stage, programs, &CaSettings::new(plan.leaf_lifetime, &issuer))?;
+        let mut ca = Ca::start(&stage, programs, &ca)?;
         let token_file = workloads.frontend.token_file();
         let settings = NodeAgentSettings { token_file: Some(token_file.to_owned()), ..Default::default() };
         let mut agent = NodeAgent::start(&stage, programs, &ca.endpoint()?, &settings)?;

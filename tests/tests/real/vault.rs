@@ -1,49 +1,31 @@
-//! A CA before a real OpenBao: each way to log in, each way to sign.
+//! A CA and a node agent before a real OpenBao: each way to log in, each way to sign, and what can go wrong with it.
 
+mod faults;
+mod logins;
+
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use signet::stage::openbao::VaultAccess;
-use signet::stage::{Ca, CaSettings, OpenBao, Programs, SignedBy, Stage, TokenIssuer};
-use signet_tests::issuing::Requester;
-use signet_tests::{alone, openbao};
+use anyhow::Result;
+use signet::stage::{OpenBao, Stage, TokenIssuer};
+use signet_tests::openbao;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const START: Duration = Duration::from_secs(60);
 
-#[test]
-fn each_login_has_leaves_signed() {
-    alone(async |programs| {
-        let (stage, issuer, openbao) = a_vault().await?;
-        for (method, logins, access) in [
-            ("jwt", 1, openbao.accept_jwt(&stage, &issuer, HOUR).await?),
-            ("approle", 1, openbao.accept_approle(&stage, HOUR).await?),
-            ("cert", 1, openbao.accept_certificate(&stage, HOUR).await?),
-            ("token", 0, openbao.give_token(&stage, HOUR).await?),
-        ] {
-            issues(programs, &issuer, access).await.context(method)?;
-            let counted = openbao.count(&format!("auth/{method}/login"))?;
-            ensure!(counted == logins, "{counted} logins by {method}");
-        }
-        Ok(())
-    });
+/// An OpenBao with a PKI, and whose tokens count.
+struct Scene {
+    openbao: OpenBao,
+    issuer: Arc<TokenIssuer>,
+    stage: Stage,
 }
 
-async fn a_vault() -> Result<(Stage, TokenIssuer, OpenBao)> {
-    let stage = Stage::set()?;
-    let issuer = TokenIssuer::new(&stage)?;
-    let openbao = OpenBao::start(&stage, &openbao()?).await?;
-    openbao.set_up_pki().await?;
-    Ok((stage, issuer, openbao))
-}
-
-/// A CA that is new in all but the Vault.
-async fn issues(programs: &Programs, issuer: &TokenIssuer, access: VaultAccess) -> Result<()> {
-    let stage = Stage::set()?;
-    let settings = CaSettings::new(HOUR, issuer).signed_by(SignedBy::Vault(access));
-    let mut ca = Ca::start(&stage, programs, &settings)?;
-    ca.daemon().ready(START).await?;
-    let requester = Requester::before(&ca, issuer)?;
-    requester.verify(requester.ask().await?)?;
-    Ok(())
+impl Scene {
+    async fn set() -> Result<Self> {
+        let stage = Stage::set()?;
+        let issuer = Arc::new(TokenIssuer::new(&stage)?);
+        let openbao = OpenBao::start(&stage, &openbao()?).await?;
+        openbao.set_up_pki().await?;
+        Ok(Self { openbao, issuer, stage })
+    }
 }
