@@ -41,7 +41,8 @@ pub trait CaClient: Send + Sync + 'static {
     /// [`Reachability::Reachable`] wake whoever waits for the CA's return.
     fn reachability(&self) -> watch::Receiver<Reachability>;
 
-    /// Nobody needs what is held for this token any more. A CA that holds nothing does nothing.
+    /// Nobody shows this token any more: what is held for it is of no more use. Returns at once, and a CA that holds
+    /// nothing does nothing.
     fn release(&self, _token: TokenHash) {}
 }
 

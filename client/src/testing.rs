@@ -26,7 +26,7 @@ use signet_identity::{
 use tokio::{sync::watch, time::sleep};
 use tonic::Code;
 
-use crate::{CaClient, CaError, Issued, Outage, Reachability, Refusal, Token};
+use crate::{CaClient, CaError, Issued, Outage, Reachability, Refusal, Token, TokenHash};
 pub use script::{Answer, Call, Forgery};
 
 /// A CA that proves tokens, decides and signs as the real one does, in this process and by the given clock.
@@ -50,6 +50,7 @@ struct State {
     script: VecDeque<Answer>,
     mood: Answer,
     calls: Vec<Call>,
+    released: Vec<TokenHash>,
 }
 
 impl FakeCa {
@@ -73,6 +74,7 @@ impl FakeCa {
                 script: VecDeque::new(),
                 mood: Answer::Honest,
                 calls: Vec::new(),
+                released: Vec::new(),
             }),
             clock,
             reachability: watch::Sender::new(Reachability::Reachable),
@@ -146,6 +148,11 @@ impl FakeCa {
     /// All calls so far, oldest first.
     pub fn calls(&self) -> Vec<Call> {
         self.state().calls.clone()
+    }
+
+    /// The tokens that it was told to forget, in that order.
+    pub fn released(&self) -> Vec<TokenHash> {
+        self.state().released.clone()
     }
 
     /// What [`Answer::Fail`] needs for a CA to which there is no connection.
@@ -261,6 +268,10 @@ impl CaClient for FakeCa {
 
     fn reachability(&self) -> watch::Receiver<Reachability> {
         self.reachability.subscribe()
+    }
+
+    fn release(&self, token: TokenHash) {
+        self.state().released.push(token);
     }
 }
 

@@ -6,6 +6,7 @@ mod endings;
 mod gate;
 mod queue;
 mod recalls;
+mod releases;
 mod trust;
 mod work;
 
@@ -37,7 +38,7 @@ use self::{
 use crate::{
     metrics,
     moment::Moment,
-    secret_cache::{Credential, Entry, Event, SecretCache, SecretKey},
+    secret_cache::{Entry, Event, SecretCache, SecretKey},
     trouble::Trouble,
 };
 
@@ -151,8 +152,8 @@ impl Renewer {
         if let Some(timer) = work.timer {
             self.timers.try_remove(&timer);
         }
-        if let Credential::Stream(token) = work.entry.credential() {
-            self.ca.release(token.hash());
+        if let Some(token) = work.shown {
+            self.release(token);
         }
         if let Some(held) = work.held.filter(|_| work.recalled) {
             self.endings.add(Dropped::of(&held.svid, work.peer), held.svid.validity().not_after());
@@ -170,6 +171,7 @@ impl Renewer {
     fn look_at(&mut self, key: &SecretKey) {
         let now = self.now();
         self.end_what_is_over(key, now.wall);
+        self.let_go_if_unwanted(key);
         let Some(work) = self.works.get_mut(key) else { return };
         match work.stage {
             Stage::Asking => return self.wake_at_the_end(key, now.wall),

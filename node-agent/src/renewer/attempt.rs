@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use signet_client::{CaClient, Issued};
+use signet_client::{CaClient, Issued, TokenHash};
 use signet_identity::{CertificateRequest, PrivateKey, SpiffeId, TrustDomain};
 
 use crate::{
@@ -19,7 +19,9 @@ pub(super) struct Granted {
     pub(super) key: PrivateKey,
     /// The CA's answer.
     pub(super) issued: Issued,
-    /// When the token that was shown claims to end.
+    /// The token that was shown.
+    pub(super) shown: TokenHash,
+    /// When it claims to end.
     pub(super) token_ends: Option<SystemTime>,
 }
 
@@ -28,6 +30,8 @@ pub(super) struct Granted {
 pub(super) struct Failed {
     pub(super) trouble: Trouble,
     pub(super) identity: Option<SpiffeId>,
+    /// The token that the CA was shown, if it was shown any.
+    pub(super) shown: Option<TokenHash>,
 }
 
 /// Shows the token as it is now and asks for an SVID under a new key.
@@ -37,12 +41,15 @@ pub(super) async fn attempt(
     trust_domain: &TrustDomain,
     lifetime: Option<Duration>,
 ) -> Result<Granted, Failed> {
-    let nobody = |trouble| Failed { trouble, identity: None };
+    let nobody = |trouble| Failed { trouble, identity: None, shown: None };
     let token = credential.token().map_err(Trouble::TokenFile).map_err(nobody)?;
     let identity = claimed_identity(&token, trust_domain).map_err(nobody)?;
-    let failed = |trouble| Failed { trouble, identity: Some(identity.clone()) };
+    let failed = |trouble| Failed { trouble, identity: Some(identity.clone()), shown: None };
     let key = PrivateKey::generate().map_err(Trouble::NoKey).map_err(failed)?;
     let csr = CertificateRequest::pem(&key, &identity).map_err(Trouble::NoCsr).map_err(failed)?;
-    let issued = ca.issue(&token, &csr, lifetime).await.map_err(Trouble::from).map_err(failed)?;
-    Ok(Granted { identity, key, issued, token_ends: token.expires_at() })
+    let shown = token.hash();
+    match ca.issue(&token, &csr, lifetime).await {
+        Ok(issued) => Ok(Granted { identity, key, issued, shown, token_ends: token.expires_at() }),
+        Err(error) => Err(Failed { trouble: error.into(), identity: Some(identity), shown: Some(shown) }),
+    }
 }

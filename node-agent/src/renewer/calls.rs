@@ -80,7 +80,8 @@ impl Renewer {
             // A panic is an end like any other: else its turn were taken for good. It shares nothing that it could
             // have left half done.
             let asked = AssertUnwindSafe(attempt(&*ca, &credential, &trust_domain, lifetime)).catch_unwind();
-            let result = asked.await.unwrap_or(Err(Failed { trouble: Trouble::Bug, identity: None }));
+            let bug = Failed { trouble: Trouble::Bug, identity: None, shown: None };
+            let result = asked.await.unwrap_or(Err(bug));
             Done::Asked(turn, Box::new(result), started.elapsed())
         });
     }
@@ -99,9 +100,13 @@ impl Renewer {
         let refused = matches!(&result, Err(Failed { trouble: Trouble::Refused(_), .. }));
         self.ready.finish(turn, if refused { Verdict::Refused } else { Verdict::NotRefused }, now.timer);
         self.note_whether_ca_is_there(result.as_ref().err().map(|failed| &failed.trouble), now.timer);
+        self.note_shown(
+            &turn.key,
+            result.as_ref().map_or_else(|failed| failed.shown, |granted| Some(granted.shown)),
+        );
         let judged = result.and_then(|granted| {
-            let identity = Some(granted.identity.clone());
-            self.trust.judge(granted, now).map_err(|trouble| Failed { trouble, identity })
+            let (identity, shown) = (Some(granted.identity.clone()), Some(granted.shown));
+            self.trust.judge(granted, now).map_err(|trouble| Failed { trouble, identity, shown })
         });
         metrics::attempt_ended(
             judged.as_ref().map_or_else(|failed| failed.trouble.outcome(), |_| "issued"),

@@ -4,6 +4,7 @@ mod issuing;
 mod outage;
 mod recalling;
 mod refusing;
+mod releasing;
 mod roots;
 mod stepping;
 

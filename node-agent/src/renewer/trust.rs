@@ -58,7 +58,7 @@ impl Trust {
     /// Verifies the leaf as a peer will, against the newer of the held and the received bundle; only a bundle
     /// that comes with a good leaf is taken in and published.
     pub(super) fn judge(&mut self, granted: Granted, now: Moment) -> Result<Verified, Trouble> {
-        let Granted { identity, key, issued, token_ends } = granted;
+        let Granted { identity, key, issued, token_ends, shown: _ } = granted;
         let mut candidate = self.held.with(&issued.bundle, now.wall);
         let bundle = candidate.bundle().map_err(Trouble::UselessBundle)?;
         let expected = Expected { identity: &identity, public_key: key.public_key() };

@@ -5,6 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use signet_client::TokenHash;
 use tokio::time::Instant;
 use tokio_util::time::delay_queue;
 
@@ -35,6 +36,8 @@ pub(super) struct Work {
     pub(super) recalled: bool,
     /// Whether the last attempt found no CA, so that its return is worth another.
     pub(super) found_no_ca: bool,
+    /// The token that the CA was shown last, while it may hold something for it.
+    pub(super) shown: Option<TokenHash>,
     /// What is served, but for its key.
     pub(super) held: Option<Held>,
 }
@@ -79,6 +82,7 @@ impl Work {
             refused_until: None,
             recalled: false,
             found_no_ca: false,
+            shown: None,
             held: None,
         }
     }
