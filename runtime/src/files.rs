@@ -1,11 +1,13 @@
-//! Files that must be whole, and files that must be private.
+//! Files that must be whole, files that must be private, and files that others put in place.
 
 mod access;
 mod atomic;
+mod mounted;
 mod private;
 
 pub use access::{judge_log_file, judge_private_directory};
 pub use atomic::{remove_leftovers, write_atomically};
+pub use mounted::{Mounted, judge_mounted_directory, read_mounted};
 pub use private::{create_private_directory, read_private, refuse_if_shared};
 
 use std::{io, path::PathBuf};
@@ -38,6 +40,21 @@ pub enum FileError {
     Foreign {
         /// The file or directory.
         path: PathBuf,
+        /// Its owner.
+        owner: u32,
+        /// Who runs this process.
+        uid: u32,
+    },
+    /// Everybody may write it, and so decide what it says.
+    #[error(
+        "{path} can be written by everybody: mode {mode:04o}, owned by uid {owner}, the process runs as uid {uid}. \
+         Run `chmod o-w {path}`"
+    )]
+    WritableByAll {
+        /// The file or directory.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
         /// Its owner.
         owner: u32,
         /// Who runs this process.

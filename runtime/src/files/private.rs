@@ -22,8 +22,17 @@ pub fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
     let file = File::open(path).map_err(|source| unreadable(path, source))?;
     let metadata = file.metadata().map_err(|source| unreadable(path, source))?;
     refuse(path, &metadata)?;
+    read_bounded(path, file, &metadata)
+}
+
+/// All of an open file, which must not be larger than 1 MiB.
+pub(super) fn read_bounded(
+    path: &Path,
+    file: File,
+    metadata: &Metadata,
+) -> Result<Zeroizing<Vec<u8>>, FileError> {
     // Room for all of it at once: a vector that grows leaves copies of the key behind.
-    let mut content = Zeroizing::new(Vec::with_capacity(capacity(&metadata)));
+    let mut content = Zeroizing::new(Vec::with_capacity(capacity(metadata)));
     let read = file.take(MAX_BYTES + 1).read_to_end(&mut content);
     match read.map_err(|source| unreadable(path, source))? as u64 {
         ..=MAX_BYTES => Ok(content),
@@ -72,7 +81,7 @@ fn capacity(metadata: &Metadata) -> usize {
     usize::try_from(metadata.len().min(MAX_BYTES)).unwrap_or_default() + 1
 }
 
-fn unreadable(path: &Path, source: io::Error) -> FileError {
+pub(super) fn unreadable(path: &Path, source: io::Error) -> FileError {
     FileError::Unreadable { path: path.to_owned(), uid: uid(), source }
 }
 
