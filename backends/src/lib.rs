@@ -8,6 +8,7 @@
 mod assembler;
 #[cfg(test)]
 mod conformance;
+pub mod injected;
 mod issuer;
 mod local;
 mod signer;
