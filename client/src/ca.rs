@@ -21,7 +21,7 @@ use tonic::Code;
 use crate::{Token, TokenHash};
 pub use anchors::AnchorsError;
 pub use istio::{CaEndpoint, EndpointError, IstioCa};
-pub use reachability::Reachability;
+pub use reachability::{CaEvent, Reachability};
 pub use refusal::Refusal;
 
 /// Somebody who signs CSRs for the holder of a token.
@@ -130,6 +130,14 @@ pub enum Outage {
         address: String,
         /// Of the last attempt. `None`: the first one still runs.
         source: Option<Arc<dyn Error + Send + Sync>>,
+    },
+    /// There is a connection, and whoever is there serves nobody.
+    #[error("{address} does not serve")]
+    NotServing {
+        /// Of the CA.
+        address: String,
+        /// What it says.
+        source: Arc<dyn Error + Send + Sync>,
     },
     /// The connection broke under the call.
     #[error("the connection to {address} broke")]

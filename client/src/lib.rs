@@ -12,7 +12,7 @@ pub mod testing;
 mod token;
 
 pub use ca::{
-    AnchorsError, AnswerFault, CaClient, CaEndpoint, CaError, EndpointError, Issued, IstioCa, Outage,
-    Reachability, Refusal,
+    AnchorsError, AnswerFault, CaClient, CaEndpoint, CaError, CaEvent, EndpointError, Issued, IstioCa,
+    Outage, Reachability, Refusal,
 };
 pub use token::{MAX_TOKEN_BYTES, Token, TokenError, TokenHash};

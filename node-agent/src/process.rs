@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use signet_client::{CaClient, IstioCa, Reachability};
-use signet_identity::{Clock, TrustDomain};
+use signet_identity::Clock;
 use signet_runtime::{
     cores::Cores,
     listener::Server,
@@ -21,7 +21,7 @@ use tonic::service::Routes;
 
 use crate::{
     Peers, Renewer, SdsService, Terms,
-    config::{CaConfig, Config, LimitsConfig, SocketConfig, Source},
+    config::{Config, LimitsConfig, SocketConfig, Source},
     metrics,
     routes::{Health, routes},
     socket::{self, SocketError},
@@ -59,11 +59,21 @@ impl Process {
         // First of all: proxies that find the socket wait, and those that do not back off.
         let sockets = bind_all(config.sockets).await?;
 
-        let ca = ca_client(config.ca, &config.identity.trust_domain, config.limits.streams.node)?;
         let terms = Terms {
             trust_domain: config.identity.trust_domain,
             lifetime: config.certificate.lifetime,
+            audience: config.ca.audience,
             most_svids: config.limits.streams.node,
+        };
+        let ca: Arc<dyn CaClient> = match config.ca.source {
+            Source::Ca(endpoint) => Arc::new(IstioCa::new(endpoint)?),
+            Source::Vault(vault) => {
+                let (trust_domain, most) = (terms.trust_domain.clone(), terms.most_svids);
+                let (ca, keeper) =
+                    VaultCa::new(*vault, trust_domain, most).context("cannot set up the Vault client")?;
+                tasks.spawn(keeper.run(stop.clone()));
+                Arc::new(ca)
+            }
         };
         tasks.spawn(stop.clone().run_until_cancelled_owned(show_ca(ca.reachability(), readiness.clone())));
         let (cache, renewer) = Renewer::new(terms, ca, clock);
@@ -103,16 +113,6 @@ impl Process {
         self.tasks.wait().await;
         tracing::info!(abandoned, "stopped");
     }
-}
-
-fn ca_client(config: CaConfig, trust_domain: &TrustDomain, most: usize) -> Result<Arc<dyn CaClient>> {
-    Ok(match config.source {
-        Source::Ca(endpoint) => Arc::new(IstioCa::new(endpoint)?),
-        Source::Vault(vault) => {
-            let ca = VaultCa::new(*vault, trust_domain.clone(), config.audience, most);
-            Arc::new(ca.context("cannot set up the Vault client")?)
-        }
-    })
 }
 
 async fn bind_all(sockets: Vec<SocketConfig>) -> Result<Vec<(SocketConfig, UnixListener)>, SocketError> {

@@ -38,8 +38,9 @@ use self::{
 use crate::{
     metrics,
     moment::Moment,
-    secret_cache::{Entry, Event, SecretCache, SecretKey},
+    secret_cache::{Entry, Event, SecretCache, SecretKey, TokenRules},
     trouble::Trouble,
+    workload::audience::TokenAudience,
 };
 
 /// The one task that decides for every entry of the cache when the CA is asked.
@@ -69,6 +70,8 @@ pub struct Terms {
     pub trust_domain: TrustDomain,
     /// How long an SVID is to live. `None` leaves it to the CA, which may cut it in any case.
     pub lifetime: Option<Duration>,
+    /// For whom a workload's token must be. `None` leaves it to the CA.
+    pub audience: Option<TokenAudience>,
     /// How many SVIDs are held at most.
     pub most_svids: usize,
 }
@@ -76,7 +79,8 @@ pub struct Terms {
 impl Renewer {
     /// An empty cache, and the renewer that fills it from `ca`.
     pub fn new(terms: Terms, ca: Arc<dyn CaClient>, clock: Arc<dyn Clock>) -> (SecretCache, Self) {
-        let cache = SecretCache::new(terms.trust_domain, Arc::clone(&clock), terms.most_svids);
+        let rules = TokenRules::new(terms.trust_domain, terms.audience);
+        let cache = SecretCache::new(rules, Arc::clone(&clock), terms.most_svids);
         let renewer = Self {
             trust: Trust::new(cache.trust_domain().clone(), cache.clone()),
             reachability: ca.reachability(),

@@ -4,6 +4,7 @@ mod credential;
 mod entry;
 mod news;
 mod refused_tokens;
+mod token_rules;
 
 use std::{
     collections::HashMap,
@@ -24,12 +25,13 @@ use crate::{
     sds::PublishedSecret,
     trouble::{Trouble, Withheld},
 };
-pub(crate) use credential::{Credential, claimed_identity};
+pub(crate) use credential::Credential;
 pub(crate) use entry::{Entry, Lease, SecretKey, SvidState};
 pub(crate) use news::Event;
 use news::News;
 use refused_tokens::RefusedTokens;
 pub(crate) use refused_tokens::VERDICT_COUNTS_FOR;
+pub(crate) use token_rules::TokenRules;
 
 /// The cached secrets: one watched entry per credential, and one bundle for all. Cheap to clone.
 ///
@@ -39,7 +41,7 @@ pub(crate) use refused_tokens::VERDICT_COUNTS_FOR;
 pub struct SecretCache(Arc<Shared>);
 
 struct Shared {
-    trust_domain: TrustDomain,
+    rules: TokenRules,
     clock: Arc<dyn Clock>,
     most_entries: usize,
     state: Mutex<State>,
@@ -62,9 +64,9 @@ impl fmt::Debug for SecretCache {
 
 impl SecretCache {
     /// An empty cache of at most `most_entries`.
-    pub(crate) fn new(trust_domain: TrustDomain, clock: Arc<dyn Clock>, most_entries: usize) -> Self {
+    pub(crate) fn new(rules: TokenRules, clock: Arc<dyn Clock>, most_entries: usize) -> Self {
         let (bundle, state, noted) = (watch::Sender::new(None), Mutex::default(), Notify::new());
-        Self(Arc::new(Shared { trust_domain, clock, most_entries, state, bundle, noted }))
+        Self(Arc::new(Shared { rules, clock, most_entries, state, bundle, noted }))
     }
 
     /// What happens to it next, for the one renewer. May be dropped at any point: nothing is lost.
@@ -86,7 +88,12 @@ impl SecretCache {
 
     /// The trust domain of all that is cached.
     pub(crate) fn trust_domain(&self) -> &TrustDomain {
-        &self.0.trust_domain
+        self.0.rules.trust_domain()
+    }
+
+    /// What a token must say before it is shown to anybody.
+    pub(crate) fn rules(&self) -> &TokenRules {
+        &self.0.rules
     }
 
     /// The roots of the trust domain; `None` until any are known. They belong to no token.
@@ -107,7 +114,7 @@ impl SecretCache {
         if let Some(withheld) = state.refused.standing(&key, now.timer) {
             return Err(withheld);
         }
-        if let Err(why) = credential.check(&self.0.trust_domain, now.wall) {
+        if let Err(why) = credential.check(&self.0.rules, now.wall) {
             return Err(state.refused.refuse_here(key, Arc::new(why), now.timer));
         }
         let entry = state.find_or_insert(key, credential, &self.0)?;
@@ -185,7 +192,7 @@ impl State {
             let full = Trouble::TooManyEntries { most: shared.most_entries };
             return Err(Withheld::again(Arc::new(full), 1).standing_for(FULL_FOR));
         }
-        let entry = Arc::new(Entry::new(key.clone(), credential.clone(), &shared.trust_domain));
+        let entry = Arc::new(Entry::new(key.clone(), credential.clone(), &shared.rules));
         self.entries.insert(key, Arc::clone(&entry));
         Ok(entry)
     }
@@ -206,7 +213,7 @@ mod tests {
     fn who_comes_and_goes_while_nobody_listens_leaves_bounded_news() {
         let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(std::time::UNIX_EPOCH + 500_000 * HOUR));
         let ca = FakeCa::new("td.test".parse().unwrap(), Arc::clone(&clock));
-        let cache = SecretCache::new("td.test".parse().unwrap(), clock, 2);
+        let cache = SecretCache::new(TokenRules::new("td.test".parse().unwrap(), None), clock, 2);
         let come_and_go =
             |token| cache.subscribe(&Credential::Stream(token), 1337, peer_named("pod")).map(drop);
         let same = ca.token("a", "web", HOUR);

@@ -20,6 +20,7 @@ use crate::{
     peer::testing::peer_named,
     secret_cache::{Credential, Lease, SvidState},
     trouble::Withheld,
+    workload::audience::TokenAudience,
 };
 
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
@@ -73,8 +74,18 @@ impl World {
     }
 
     pub(crate) fn on(clock: Arc<dyn Clock>, most_svids: usize) -> Self {
+        Self::with(clock, most_svids, None)
+    }
+
+    /// Where tokens are shown to nobody but whom they are for.
+    pub(crate) fn for_audience(audience: TokenAudience) -> Self {
+        Self::with(Arc::new(TokioClock::starting_at(start())), 100, Some(audience))
+    }
+
+    fn with(clock: Arc<dyn Clock>, most_svids: usize, audience: Option<TokenAudience>) -> Self {
         let ca = Arc::new(FakeCa::new("td.test".parse().unwrap(), clock.clone()));
-        let terms = Terms { trust_domain: "td.test".parse().unwrap(), lifetime: Some(HOUR), most_svids };
+        let trust_domain = "td.test".parse().unwrap();
+        let terms = Terms { trust_domain, lifetime: Some(HOUR), audience, most_svids };
         let (cache, renewer) = Renewer::new(terms, ca.clone(), clock.clone());
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();

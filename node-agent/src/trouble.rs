@@ -7,6 +7,8 @@ use signet_identity::{BundleError, KeyError, RequestError, SvidError, jwt::JwtEr
 use signet_runtime::telemetry::chain;
 use tonic::{Code, Status};
 
+use crate::workload::audience::AudienceFault;
+
 /// Why there is no new SVID, ordered by whose fault it is. The text goes to the proxy, whose log shows it, and
 /// says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +26,9 @@ pub(crate) enum Trouble {
     /// What was shown cannot be read.
     #[error("the token is no JWT that can be read; want the service-account token as Kubernetes mounts it")]
     NoJwt(#[source] JwtError),
+    /// The token is not for whom it would be shown to.
+    #[error("the token of this stream is for somebody else")]
+    WrongAudience(#[source] AudienceFault),
     /// The token names no service account, so there is no SVID to ask for.
     #[error("the token's `sub` is no service account; want `system:serviceaccount:<namespace>:<name>`")]
     TokenNamesNobody,
@@ -85,9 +90,11 @@ impl Trouble {
 
     fn code(&self) -> Code {
         match self {
-            Self::NoToken | Self::TokenOver | Self::NoJwt(_) | Self::TokenNamesNobody => {
-                Code::Unauthenticated
-            }
+            Self::NoToken
+            | Self::TokenOver
+            | Self::NoJwt(_)
+            | Self::WrongAudience(_)
+            | Self::TokenNamesNobody => Code::Unauthenticated,
             Self::Refused(CaError::Denied(_)) => Code::PermissionDenied,
             Self::Refused(_) => Code::Unauthenticated,
             Self::TooManyEntries { .. } => Code::ResourceExhausted,
@@ -110,6 +117,7 @@ impl Trouble {
             Self::NoToken
             | Self::TokenOver
             | Self::NoJwt(_)
+            | Self::WrongAudience(_)
             | Self::TokenNamesNobody
             | Self::TokenFile(_) => "bad_token",
             Self::Refused(_) => "refused",

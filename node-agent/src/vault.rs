@@ -1,67 +1,83 @@
 //! Vault alone: the agent logs in there with the workload's own token, and a role signs. No CA of ours takes part.
 //!
-//! What ties the SPIFFE ID to the token is the role's `allowed_uri_sans_template`; the agent asks for what the token
-//! claims, and a lie is refused there. What comes back is verified before it is served, as from every CA. The roots are
-//! those of the issuer that signs, read without a token once a minute; so is whether Vault can be had.
+//! What ties the SPIFFE ID to the token is the role's `allowed_uri_sans_template`: Vault refuses a CSR for anybody else.
+//! What comes back is verified before it is served, as from every CA. The roots are those of the issuer that signs, read
+//! without a token once a minute, and when a leaf comes under another; so it is known whether Vault can be had, too.
 
 mod issuers;
+mod keeper;
 mod refusal;
 mod sessions;
+#[cfg(test)]
+mod testing;
 
-use std::{sync::Arc, time::Duration};
-
-use async_trait::async_trait;
-use signet_backends::vault::{IssuerChain, LeafRequest, VaultClient, VaultConfig, VaultError};
-use signet_client::{CaClient, CaError, Issued, Reachability, Token, TokenHash};
-use signet_identity::TrustDomain;
-use signet_runtime::telemetry::chain;
-use tokio::{
-    sync::watch,
-    task::JoinSet,
-    time::{Instant, sleep},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
-use self::{issuers::Issuers, refusal::Stage, sessions::Sessions};
+use async_trait::async_trait;
+use rustls_pki_types::CertificateDer;
+use signet_backends::vault::{IssuerChain, LeafRequest, Signed, VaultClient, VaultConfig, VaultError};
+use signet_client::{CaClient, CaError, CaEvent, Issued, Reachability, Token, TokenHash};
+use signet_identity::TrustDomain;
+use tokio::{
+    sync::{Mutex, watch},
+    time::{Instant, timeout_at},
+};
+
+pub use self::keeper::VaultKeeper;
+use self::{
+    issuers::Issuers,
+    refusal::{Refuser, Stage},
+    sessions::Sessions,
+};
 
 /// A Vault that signs for whoever holds a token that it accepts.
-pub(crate) struct VaultCa {
-    shared: Arc<Shared>,
-    sessions: Sessions,
-    /// Ends with this value.
-    _watching: JoinSet<()>,
-}
+///
+/// Each token has a session of its own, which ends when the token is released. Nothing is known of Vault until the
+/// [`VaultKeeper`] runs.
+pub struct VaultCa(Arc<Shared>);
 
 struct Shared {
     client: VaultClient,
     trust_domain: TrustDomain,
-    ca_audience: String,
+    refuser: Refuser,
+    sessions: Sessions,
     issuers: watch::Sender<Option<Issuers>>,
+    /// Held while somebody looks who signs.
+    looking: Mutex<()>,
     reachability: watch::Sender<Reachability>,
+    /// That Vault gives less than was asked for is said once.
+    told: AtomicBool,
 }
 
 impl VaultCa {
-    /// Begins to look for it, on the runtime that this is called from. Tokens that are for `ca_audience` too are
-    /// shown to nobody; at most `most` workloads are logged in at once.
+    /// With the task that looks after it. At most `most` tokens have a session at once.
     ///
     /// # Errors
     /// A file of the configuration cannot be used.
-    pub(crate) fn new(
+    pub fn new(
         config: VaultConfig,
         trust_domain: TrustDomain,
-        ca_audience: String,
         most: usize,
-    ) -> Result<Self, VaultError> {
+    ) -> Result<(Self, VaultKeeper), VaultError> {
         let client = VaultClient::new(config, "signet_agent")?;
+        let (sessions, leaving) = Sessions::new(client.clone(), most);
         let shared = Arc::new(Shared {
+            refuser: Refuser::of(client.config(), CALL_DEADLINE),
             client,
             trust_domain,
-            ca_audience,
+            sessions,
             issuers: watch::Sender::new(None),
+            looking: Mutex::default(),
             reachability: watch::Sender::new(Reachability::Unknown),
+            told: AtomicBool::new(false),
         });
-        let mut watching = JoinSet::new();
-        watching.spawn(Arc::clone(&shared).watch());
-        Ok(Self { sessions: Sessions::new(shared.client.clone(), most), shared, _watching: watching })
+        Ok((Self(Arc::clone(&shared)), VaultKeeper::of(shared, leaving)))
     }
 }
 
@@ -73,93 +89,106 @@ impl CaClient for VaultCa {
         csr_pem: &str,
         lifetime: Option<Duration>,
     ) -> Result<Issued, CaError> {
-        let deadline = Instant::now() + CALL_DEADLINE;
-        let shared = &*self.shared;
-        refusal::refuse_if_for(token, &shared.ca_audience)?;
-        let workload = token.claims().ok().and_then(|claims| claims.workload(&shared.trust_domain));
-        let identity = workload.ok_or_else(refusal::names_nobody)?;
-        let issuers = shared.issuers(deadline).await?;
-        let session = self.sessions.of(token);
-        session.log_in(deadline).await.map_err(|error| shared.told(error, Stage::Login))?;
-        let role = &shared.client.config().pki.role;
-        let request = LeafRequest { csr_pem, identity: &identity, dns_names: &[], lifetime };
-        let signed = request.sign(&session, issuers.signs(), role, deadline).await;
-        let signed = signed.map_err(|error| shared.told(error, Stage::Signature))?;
-        shared.reachability.send_replace(Reachability::Reachable);
-        let bundle = issuers.bundle(&shared.trust_domain).map_err(refusal::useless_roots)?;
-        Ok(Issued { chain: signed.chain, bundle })
+        let outcome = self.0.ask(token, csr_pem, lifetime).await;
+        self.0.hear(refusal::event(outcome.as_ref().err()));
+        outcome
     }
 
     fn reachability(&self) -> watch::Receiver<Reachability> {
-        self.shared.reachability.subscribe()
+        self.0.reachability.subscribe()
     }
 
     fn release(&self, token: TokenHash) {
-        self.sessions.release(token);
+        self.0.sessions.release(token);
     }
 }
 
 impl Shared {
-    /// Looks who signs, once a minute; more often while Vault is away.
-    async fn watch(self: Arc<Self>) {
-        let mut pause = FIRST_RETRY;
-        loop {
-            match IssuerChain::read(&self.client, Instant::now() + CALL_DEADLINE).await {
-                Ok(found) => {
-                    self.note(found);
-                    pause = FIRST_RETRY;
-                    sleep(self.next_look()).await;
-                }
-                Err(error) => {
-                    let state = refusal::reachability(&error);
-                    if self.reachability.send_replace(state) != state {
-                        tracing::warn!(error = %chain(&error), "Vault does not say who signs; what is held goes on serving");
-                    }
-                    sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
-                    pause = (pause * 2).min(LONGEST_RETRY);
-                }
-            }
+    async fn ask(&self, token: &Token, csr_pem: &str, lifetime: Option<Duration>) -> Result<Issued, CaError> {
+        let deadline = Instant::now() + CALL_DEADLINE;
+        let identity = refusal::identity_asked_for(csr_pem)?;
+        let request = LeafRequest { csr_pem, identity: &identity, dns_names: &[], lifetime };
+        let issuers = self.issuers(deadline).await?;
+        let chain = self.sign(token, &request, &issuers, deadline).await?;
+        let issuers = self.above(&chain, issuers, deadline).await?;
+        let bundle = issuers.bundle(&self.trust_domain).map_err(refusal::useless_roots)?;
+        Ok(Issued { chain, bundle })
+    }
+
+    async fn sign(
+        &self,
+        token: &Token,
+        request: &LeafRequest<'_>,
+        issuers: &Issuers,
+        deadline: Instant,
+    ) -> Result<Vec<CertificateDer<'static>>, CaError> {
+        let session = self.sessions.of(token);
+        let signed = async {
+            session.log_in(deadline).await.map_err(|error| (error, Stage::Login))?;
+            let role = &self.client.config().pki.role;
+            let signed = request.sign(&session, issuers.signs(), role, deadline).await;
+            signed.map_err(|error| (error, Stage::Signature))
+        };
+        let signed = signed.await;
+        self.sessions.used(token.hash(), &session);
+        let Signed { chain, warnings } =
+            signed.map_err(|(error, stage)| self.refuser.refuse(error, stage))?;
+        if !warnings.is_empty() && !self.told.swap(true, Ordering::Relaxed) {
+            tracing::warn!(?warnings, "Vault does not give what is asked for; this is said once");
         }
+        Ok(chain)
     }
 
-    fn note(&self, found: IssuerChain) {
-        let path = found.path(&self.client.config().pki);
-        self.issuers.send_if_modified(|issuers| {
-            let before = issuers.clone();
-            *issuers = Some(Issuers::after(issuers.take(), found, path, Instant::now()));
-            *issuers != before
-        });
-        self.reachability.send_if_modified(|state| {
-            std::mem::replace(state, Reachability::Reachable) != Reachability::Reachable
-        });
-    }
-
-    fn next_look(&self) -> Duration {
-        let due = self.issuers.borrow().as_ref().and_then(Issuers::next_change);
-        due.map_or(LOOK_EVERY, |due| due.saturating_duration_since(Instant::now()).min(LOOK_EVERY))
-            .max(FIRST_RETRY)
+    /// The issuers when this was signed: another than was known may have taken its place since the last look.
+    async fn above(
+        &self,
+        chain: &[CertificateDer<'static>],
+        known: Issuers,
+        deadline: Instant,
+    ) -> Result<Issuers, CaError> {
+        if known.hold_root_of(chain) { Ok(known) } else { self.look_past(&known, deadline).await }
     }
 
     /// Who signs, as far as that is known before `deadline`.
     async fn issuers(&self, deadline: Instant) -> Result<Issuers, CaError> {
         let mut issuers = self.issuers.subscribe();
-        let known = tokio::time::timeout_at(deadline, issuers.wait_for(Option::is_some)).await;
-        match known {
-            Ok(Ok(known)) => known.clone().ok_or_else(|| refusal::away(&self.client)),
-            Ok(Err(_)) | Err(_) => Err(refusal::away(&self.client)),
+        let known = timeout_at(deadline, issuers.wait_for(Option::is_some)).await;
+        let known = known.ok().and_then(Result::ok).and_then(|known| known.clone());
+        known.ok_or_else(|| self.refuser.nobody_signs(self.client.away()))
+    }
+
+    /// Looks anew, unless somebody else has found out more than is in `known`.
+    async fn look_past(&self, known: &Issuers, deadline: Instant) -> Result<Issuers, CaError> {
+        let looking = timeout_at(deadline, self.looking.lock()).await;
+        let _alone = looking.map_err(|_| self.refuser.refuse(VaultError::NoTime, Stage::Signature))?;
+        let newer = self.issuers.borrow().clone().filter(|now| now != known);
+        match newer {
+            Some(newer) => Ok(newer),
+            None => self.look(deadline).await.map_err(|error| self.refuser.refuse(error, Stage::Signature)),
         }
     }
 
-    /// What a failure means to the workload; and what it says about Vault.
-    fn told(&self, error: VaultError, stage: Stage) -> CaError {
-        let state = refusal::reachability(&error);
-        self.reachability.send_if_modified(|now| std::mem::replace(now, state) != state);
-        refusal::of(error, stage, &self.client)
+    async fn look(&self, deadline: Instant) -> Result<Issuers, VaultError> {
+        let found = IssuerChain::read(&self.client, deadline).await?;
+        let path = found.path(&self.client.config().pki);
+        let mut issuers = self.issuers.borrow().clone();
+        let now = Issuers::after(issuers.take(), found, path, Instant::now());
+        self.issuers.send_if_modified(|held| {
+            let is_news = held.as_ref() != Some(&now);
+            *held = Some(now.clone());
+            is_news
+        });
+        Ok(now)
+    }
+
+    fn hear(&self, event: Option<CaEvent>) {
+        let Some(event) = event else { return };
+        self.reachability.send_if_modified(|state| {
+            let before = std::mem::replace(state, state.after(event));
+            *state != before
+        });
     }
 }
 
 /// As of a call to any other CA.
 const CALL_DEADLINE: Duration = Duration::from_secs(5);
-const LOOK_EVERY: Duration = Duration::from_secs(60);
-const FIRST_RETRY: Duration = Duration::from_millis(500);
-const LONGEST_RETRY: Duration = Duration::from_secs(5);

@@ -59,7 +59,8 @@ impl Agent {
         let socket = folder.path().join("agent.sock");
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let ca = Arc::new(FakeCa::new("td.test".parse().unwrap(), Arc::clone(&clock)));
-        let terms = Terms { trust_domain: "td.test".parse().unwrap(), lifetime, most_svids: 100 };
+        let terms =
+            Terms { trust_domain: "td.test".parse().unwrap(), lifetime, audience: None, most_svids: 100 };
         let (cache, renewer) = Renewer::new(terms, ca.clone(), clock);
         let peers = Peers::new(limits);
         let service = SdsService::new(&IdentitySource::StreamToken, cache, peers.clone());

@@ -92,9 +92,9 @@ impl Tally {
             CaError::Unavailable(Outage::Answered(refusal)) if is_out_of_time(refusal) => self.timed_out += 1,
             CaError::Unavailable(Outage::Answered(refusal)) => self.refuse(refusal),
             CaError::Unavailable(Outage::NoAnswer { .. }) => self.timed_out += 1,
-            CaError::Unavailable(Outage::Disconnected { .. } | Outage::Broken { .. }) => {
-                self.disconnected += 1
-            }
+            CaError::Unavailable(
+                Outage::Disconnected { .. } | Outage::NotServing { .. } | Outage::Broken { .. },
+            ) => self.disconnected += 1,
             CaError::MalformedAnswer(_) => self.malformed += 1,
         }
         self.first_failure.get_or_insert_with(|| in_words(error));

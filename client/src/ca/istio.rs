@@ -25,7 +25,7 @@ use super::{
     answer,
     connect::{ConnectError, Connector},
     line::{Line, Pace},
-    reachability::Event,
+    reachability::CaEvent,
 };
 use crate::{CaClient, CaError, Issued, Outage, Reachability, Token, http2::Sender};
 
@@ -230,13 +230,13 @@ fn was_never_seen(status: &Status) -> bool {
 
 /// What the outcome of a call says about the CA. A busy CA is where it was, and a missing or broken
 /// connection is noted where it is made.
-fn event(outcome: &Result<Issued, CaError>) -> Option<Event> {
+fn event(outcome: &Result<Issued, CaError>) -> Option<CaEvent> {
     match outcome {
-        Ok(_) => Some(Event::Answered),
+        Ok(_) => Some(CaEvent::Answered),
         Err(CaError::Overloaded(_)) => None,
         Err(CaError::Unavailable(Outage::Disconnected { .. } | Outage::Broken { .. })) => None,
-        Err(error) if error.is_answer() => Some(Event::Answered),
-        Err(_) => Some(Event::Unserved),
+        Err(error) if error.is_answer() => Some(CaEvent::Answered),
+        Err(_) => Some(CaEvent::Unserved),
     }
 }
 

@@ -16,7 +16,7 @@ use super::{
     anchors::Anchors,
     backoff::Backoff,
     connect::{ConnectError, Connection, Connector},
-    reachability::Event,
+    reachability::CaEvent,
 };
 use crate::http2::Sender;
 
@@ -88,7 +88,7 @@ impl Line {
     }
 
     /// Notes how a call ended.
-    pub(crate) fn note(&self, event: Event) {
+    pub(crate) fn note(&self, event: CaEvent) {
         note(&self.reachability, event);
     }
 }
@@ -141,7 +141,7 @@ impl Keeper {
         let (sender, connection) = self.connector.connect(&anchors).await?;
         info!(address = %self.connector.address, "connected to the CA");
         self.state.send_replace(State::Up(sender));
-        note(&self.reachability, Event::Connected);
+        note(&self.reachability, CaEvent::Connected);
         Ok((anchors, connection))
     }
 
@@ -183,7 +183,7 @@ impl Keeper {
     fn fail(&self, error: ConnectError) {
         let (error, address) = (Arc::new(error), &self.connector.address);
         let before = self.state.send_replace(State::Down(Some(Arc::clone(&error))));
-        note(&self.reachability, Event::ConnectFailed);
+        note(&self.reachability, CaEvent::ConnectFailed);
         match before {
             State::Down(Some(last)) if last.to_string() == error.to_string() => {
                 debug!(%address, error = %chain(&*error), "still no connection to the CA");
@@ -202,7 +202,7 @@ impl Keeper {
     }
 }
 
-fn note(reachability: &watch::Sender<Reachability>, event: Event) {
+fn note(reachability: &watch::Sender<Reachability>, event: CaEvent) {
     reachability.send_if_modified(|state| {
         let before = *state;
         *state = state.after(event);

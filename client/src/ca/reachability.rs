@@ -29,8 +29,10 @@ impl fmt::Display for Reachability {
 
 /// What happened to a connection or on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Event {
+pub enum CaEvent {
+    /// There is somebody, who has served nothing yet.
     Connected,
+    /// There is nobody who serves.
     ConnectFailed,
     /// Any answer, refusals and UNAVAILABLE included: each is about its own request.
     Answered,
@@ -41,20 +43,21 @@ pub(crate) enum Event {
 impl Reachability {
     /// A CA that accepts connections and answers nothing stays `Failing` through its reconnects: else each of
     /// them would wake all waiters for nothing.
-    pub(crate) fn after(self, event: Event) -> Self {
+    #[must_use]
+    pub fn after(self, event: CaEvent) -> Self {
         match (event, self) {
-            (Event::Answered, _) => Self::Reachable,
-            (Event::Connected, Self::Failing) => Self::Failing,
-            (Event::Connected, _) => Self::Reachable,
-            (Event::ConnectFailed, _) | (Event::Unserved, Self::Disconnected) => Self::Disconnected,
-            (Event::Unserved, _) => Self::Failing,
+            (CaEvent::Answered, _) => Self::Reachable,
+            (CaEvent::Connected, Self::Failing) => Self::Failing,
+            (CaEvent::Connected, _) => Self::Reachable,
+            (CaEvent::ConnectFailed, _) | (CaEvent::Unserved, Self::Disconnected) => Self::Disconnected,
+            (CaEvent::Unserved, _) => Self::Failing,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Event::*, Reachability::*};
+    use super::{CaEvent::*, Reachability::*};
 
     #[test]
     fn the_last_event_decides() {

@@ -8,13 +8,16 @@ use signet_client::CaEndpoint;
 use signet_identity::{SpiffeId, TrustDomain};
 use signet_runtime::config::{Section, Setting, one_of};
 
+use super::vault::VaultSection;
+use crate::workload::audience::TokenAudience;
+
 /// Where certificates come from.
 #[derive(Debug, Clone)]
 pub struct CaConfig {
     /// `kind`.
     pub source: Source,
-    /// `audience`: what workloads' tokens for the CA carry as `aud`. Default `istio-ca`.
-    pub audience: String,
+    /// For whom workloads' tokens must be. `None` with a CA, which judges them itself.
+    pub audience: Option<TokenAudience>,
 }
 
 /// Who signs.
@@ -41,27 +44,22 @@ enum Kind {
 impl CaConfig {
     pub(super) fn read(
         section: &Section<'_>,
-        vault: Option<VaultConfig>,
+        vault: &Section<'_>,
         trust_domain: &TrustDomain,
     ) -> Option<Self> {
         let kind = section.optional("kind", Kind::Signet);
-        let audience = audience(section);
+        let audience = section.optional("audience", DEFAULT_AUDIENCE.to_owned());
+        let from_vault = VaultSection::read(vault);
         let spiffe_id = (kind == Kind::Signet).then(|| SpiffeId::certificate_authority(trust_domain));
         let endpoint = endpoint(section, spiffe_id, trust_domain);
-        let source = match kind {
-            Kind::Signet | Kind::Istio => Source::Ca(endpoint?),
-            Kind::Vault => Source::Vault(Box::new(vault.or_else(|| {
-                section.fault("kind", "`vault` needs a section `[vault]` with `address` and `auth`");
-                None
-            })?)),
-        };
-        Some(Self { source, audience })
+        Some(match kind {
+            Kind::Signet | Kind::Istio => Self { source: Source::Ca(endpoint?), audience: None },
+            Kind::Vault => {
+                let (config, audience) = from_vault.judged(vault, audience)?;
+                Self { source: Source::Vault(Box::new(config)), audience: Some(audience) }
+            }
+        })
     }
-}
-
-/// `audience`.
-pub(super) fn audience(section: &Section<'_>) -> String {
-    section.optional("audience", DEFAULT_AUDIENCE.to_owned())
 }
 
 fn endpoint(

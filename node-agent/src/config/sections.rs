@@ -8,7 +8,7 @@ use signet_runtime::{
 
 use super::{
     CaConfig, CertificateConfig, Config, IdentityConfig, LimitsConfig, OperationsConfig, SocketConfig,
-    Source, ca, socket, vault,
+    Source, socket,
 };
 use crate::{socket::judge, workload::token::IdentitySource};
 
@@ -26,10 +26,8 @@ pub(super) struct Sections {
 impl Sections {
     pub(super) fn read(document: &Document) -> Self {
         let identity = IdentityConfig::read(&document.section("identity"));
-        let section = document.section("ca");
-        let vault = vault::read(&document.section("vault"), &ca::audience(&section));
-        let ca =
-            identity.as_ref().and_then(|identity| CaConfig::read(&section, vault, &identity.trust_domain));
+        let (ca, vault) = (document.section("ca"), document.section("vault"));
+        let ca = identity.as_ref().and_then(|identity| CaConfig::read(&ca, &vault, &identity.trust_domain));
         Self {
             identity,
             ca,

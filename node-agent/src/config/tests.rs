@@ -232,3 +232,66 @@ fn the_files_of_a_key_that_has_a_fault_are_not_judged() {
     assert!(told.contains("socket[1].path: another"), "{told}");
     assert_eq!(told.matches("socket[1].path").count(), 1, "{told}");
 }
+
+/// Vault signs, and these are the keys of `[vault]`, or more sections.
+fn vault(keys: &str) -> String {
+    format!("[ca]\nkind = 'vault'\n[vault]\naddress = ['https://vault.test']\nauth.method = 'jwt'\n{keys}")
+}
+
+#[test]
+fn vault_alone_needs_no_ca_and_its_tokens_are_for_vault() {
+    let config = read(&vault("")).unwrap();
+    assert!(matches!(&config.ca.source, Source::Vault(vault) if vault.pki.role == "signet-workload"));
+    let audience = config.ca.audience.unwrap();
+    assert_eq!((audience.vault.as_str(), audience.ca.as_str()), ("vault", "istio-ca"));
+
+    let config = read(&vault("audience = 'https://vault.test'")).unwrap();
+    assert_eq!(config.ca.audience.unwrap().vault, "https://vault.test");
+}
+
+#[test]
+fn vault_alone_is_refused_where_its_tokens_would_do_for_a_ca_or_are_not_the_workloads() {
+    let role_and_files = "role_id_file = '/r'\nsecret_id_file = '/s'";
+    for (name, text, fault) in [
+        ("no address", "[ca]\nkind = 'vault'".to_owned(), "vault.address: is required with `ca.kind"),
+        (
+            "the CA's audience",
+            vault("audience = 'istio-ca'"),
+            "vault.audience: is `istio-ca`, as `ca.audience`",
+        ),
+        (
+            "a CA with another audience",
+            vault("audience = 'mesh'").replace("kind =", "audience = 'mesh'\nkind ="),
+            "vault.audience: is `mesh`",
+        ),
+        (
+            "a secret of the agent's",
+            vault(&format!("[vault.auth]\n{role_and_files}"))
+                .replace("auth.method = 'jwt'\n", "")
+                .replace("[vault.auth]", "[vault.auth]\nmethod = 'approle'"),
+            "vault.auth.method: takes no workload's token",
+        ),
+    ] {
+        let told = told(&text);
+        assert!(told.contains(fault) && told.contains("1 fault"), "{name}: {told}");
+    }
+}
+
+#[test]
+fn a_section_of_vaults_that_waits_for_its_turn_is_not_judged() {
+    let waits = vault("audience = 'istio-ca'\nca_file = '/nowhere/ca.pem'").replace("'vault'", "'signet'");
+    let config = read(&waits).unwrap();
+    assert!(matches!(config.ca.source, Source::Ca(_)) && config.ca.audience.is_none());
+    let told = judged(&waits);
+    assert!(!told.contains("vault."), "{told}");
+}
+
+#[test]
+fn a_check_looks_at_the_files_of_the_vault_client_and_at_no_token_of_the_agents_own() {
+    let text = vault("ca_file = '/nowhere/ca.pem'\nroots_file = '/nowhere/roots.pem'");
+    let told = judged(&text);
+    for fault in ["vault.ca_file: cannot read /nowhere/ca.pem", "vault.roots_file: cannot read"] {
+        assert!(told.contains(fault), "{told}");
+    }
+    assert!(!told.contains("jwt_file") && !told.contains("ca.anchors"), "{told}");
+}

@@ -1,12 +1,15 @@
 //! One attempt at an SVID: token, key, CSR, call.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use signet_client::{CaClient, Issued, TokenHash};
-use signet_identity::{CertificateRequest, PrivateKey, SpiffeId, TrustDomain};
+use signet_identity::{CertificateRequest, PrivateKey, SpiffeId};
 
 use crate::{
-    secret_cache::{Credential, claimed_identity},
+    secret_cache::{Credential, TokenRules},
     trouble::Trouble,
 };
 
@@ -28,7 +31,7 @@ pub(super) struct Granted {
 /// An attempt that failed, and whom it was for if that much is known.
 #[derive(Debug)]
 pub(super) struct Failed {
-    pub(super) trouble: Trouble,
+    pub(super) trouble: Arc<Trouble>,
     pub(super) identity: Option<SpiffeId>,
     /// The token that the CA was shown, if it was shown any.
     pub(super) shown: Option<TokenHash>,
@@ -38,18 +41,19 @@ pub(super) struct Failed {
 pub(super) async fn attempt(
     ca: &dyn CaClient,
     credential: &Credential,
-    trust_domain: &TrustDomain,
+    rules: &TokenRules,
     lifetime: Option<Duration>,
 ) -> Result<Granted, Failed> {
-    let nobody = |trouble| Failed { trouble, identity: None, shown: None };
+    let nobody = |trouble| Failed { trouble: Arc::new(trouble), identity: None, shown: None };
     let token = credential.token().map_err(Trouble::TokenFile).map_err(nobody)?;
-    let identity = claimed_identity(&token, trust_domain).map_err(nobody)?;
-    let failed = |trouble| Failed { trouble, identity: Some(identity.clone()), shown: None };
+    let identity = rules.claimed_identity(&token).map_err(nobody)?;
+    let failed =
+        |trouble| Failed { trouble: Arc::new(trouble), identity: Some(identity.clone()), shown: None };
     let key = PrivateKey::generate().map_err(Trouble::NoKey).map_err(failed)?;
     let csr = CertificateRequest::pem(&key, &identity).map_err(Trouble::NoCsr).map_err(failed)?;
     let shown = token.hash();
     match ca.issue(&token, &csr, lifetime).await {
         Ok(issued) => Ok(Granted { identity, key, issued, shown, token_ends: token.expires_at() }),
-        Err(error) => Err(Failed { trouble: error.into(), identity: Some(identity), shown: Some(shown) }),
+        Err(error) => Err(Failed { shown: Some(shown), ..failed(error.into()) }),
     }
 }

@@ -75,12 +75,12 @@ impl Renewer {
         work.stage = Stage::Asking;
         self.in_flight += 1;
         let (ca, lifetime, started) = (Arc::clone(&self.ca), self.lifetime, Instant::now());
-        let (credential, trust_domain) = (work.entry.credential().clone(), self.cache.trust_domain().clone());
+        let (credential, rules) = (work.entry.credential().clone(), self.cache.rules().clone());
         self.calls.spawn(async move {
             // A panic is an end like any other: else its turn were taken for good. It shares nothing that it could
             // have left half done.
-            let asked = AssertUnwindSafe(attempt(&*ca, &credential, &trust_domain, lifetime)).catch_unwind();
-            let bug = Failed { trouble: Trouble::Bug, identity: None, shown: None };
+            let asked = AssertUnwindSafe(attempt(&*ca, &credential, &rules, lifetime)).catch_unwind();
+            let bug = Failed { trouble: Arc::new(Trouble::Bug), identity: None, shown: None };
             let result = asked.await.unwrap_or(Err(bug));
             Done::Asked(turn, Box::new(result), started.elapsed())
         });
@@ -97,16 +97,20 @@ impl Renewer {
     fn take_answer(&mut self, turn: &Turn, result: Result<Granted, Failed>, took: Duration) {
         let now = self.now();
         self.in_flight = self.in_flight.saturating_sub(1);
-        let refused = matches!(&result, Err(Failed { trouble: Trouble::Refused(_), .. }));
+        let refused = matches!(&result, Err(failed) if matches!(*failed.trouble, Trouble::Refused(_)));
         self.ready.finish(turn, if refused { Verdict::Refused } else { Verdict::NotRefused }, now.timer);
-        self.note_whether_ca_is_there(result.as_ref().err().map(|failed| &failed.trouble), now.timer);
+        self.note_whether_ca_is_there(result.as_ref().err().map(|failed| &*failed.trouble), now.timer);
         self.note_shown(
             &turn.key,
             result.as_ref().map_or_else(|failed| failed.shown, |granted| Some(granted.shown)),
         );
         let judged = result.and_then(|granted| {
             let (identity, shown) = (Some(granted.identity.clone()), Some(granted.shown));
-            self.trust.judge(granted, now).map_err(|trouble| Failed { trouble, identity, shown })
+            self.trust.judge(granted, now).map_err(|trouble| Failed {
+                trouble: Arc::new(trouble),
+                identity,
+                shown,
+            })
         });
         metrics::attempt_ended(
             judged.as_ref().map_or_else(|failed| failed.trouble.outcome(), |_| "issued"),
@@ -187,7 +191,7 @@ impl Renewer {
 
     fn note_failure(&mut self, key: &SecretKey, failed: Failed, now: Moment) {
         let Some(work) = self.works.get_mut(key) else { return };
-        let trouble = Arc::new(failed.trouble);
+        let trouble = failed.trouble;
         work.schedule.failed(now, fastrand::f64(), trouble.retry_after());
         work.found_no_ca = matches!(*trouble, Trouble::CaAway(_));
         let same_token = matches!(work.entry.credential(), Credential::Stream(_));

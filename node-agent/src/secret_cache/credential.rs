@@ -3,9 +3,8 @@
 use std::{path::Path, sync::Arc, time::SystemTime};
 
 use signet_client::{Token, TokenError};
-use signet_identity::{SpiffeId, TrustDomain};
 
-use super::SecretKey;
+use super::{SecretKey, TokenRules};
 use crate::trouble::Trouble;
 
 /// Where the token comes from that proves a workload to the CA.
@@ -26,10 +25,10 @@ impl Credential {
         }
     }
 
-    /// Whether it makes sense to show it to the CA. A token that is over, or names nobody, does not.
-    pub(crate) fn check(&self, trust_domain: &TrustDomain, now: SystemTime) -> Result<(), Trouble> {
+    /// Whether it makes sense to show it to the CA. A token that is over, or is not by the rules, does not.
+    pub(crate) fn check(&self, rules: &TokenRules, now: SystemTime) -> Result<(), Trouble> {
         let Self::Stream(token) = self else { return Ok(()) };
-        claimed_identity(token, trust_domain)?;
+        rules.claimed_identity(token)?;
         if self.is_over(now) { Err(Trouble::TokenOver) } else { Ok(()) }
     }
 
@@ -53,10 +52,4 @@ impl Credential {
             Self::File(path) => Token::read(path),
         }
     }
-}
-
-/// Whose SVID is to be asked for, as the token says.
-pub(crate) fn claimed_identity(token: &Token, trust_domain: &TrustDomain) -> Result<SpiffeId, Trouble> {
-    let claims = token.claims().map_err(|why| Trouble::NoJwt(why.clone()))?;
-    claims.workload(trust_domain).ok_or(Trouble::TokenNamesNobody)
 }

@@ -10,11 +10,11 @@ use std::{
 };
 
 use signet_client::TokenHash;
-use signet_identity::{SpiffeId, TrustDomain};
+use signet_identity::SpiffeId;
 use tokio::sync::watch;
 use tokio_stream::wrappers::WatchStream;
 
-use super::{Credential, Event, SecretCache, credential::claimed_identity};
+use super::{Credential, Event, SecretCache, TokenRules};
 use crate::{sds::PublishedSecret, trouble::Withheld};
 
 /// What a secret is cached under. Neither holds a name that somebody merely claims.
@@ -70,9 +70,9 @@ pub(crate) struct SvidState {
 }
 
 impl Entry {
-    pub(super) fn new(key: SecretKey, credential: Credential, trust_domain: &TrustDomain) -> Self {
+    pub(super) fn new(key: SecretKey, credential: Credential, rules: &TokenRules) -> Self {
         let identity = match &credential {
-            Credential::Stream(token) => claimed_identity(token, trust_domain).ok(),
+            Credential::Stream(token) => rules.claimed_identity(token).ok(),
             Credential::File(_) => None,
         };
         let state = watch::Sender::new(SvidState { identity, ..SvidState::default() });

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use rustls_pki_types::CertificateDer;
 use signet_backends::vault::{IssuerChain, IssuerPath};
-use signet_identity::{BundleError, TrustBundle, TrustDomain};
+use signet_identity::{BundleError, TrustBundle, TrustDomain, verify_link};
 use tokio::time::Instant;
 
 /// The issuer that signs, and the one that is to follow.
@@ -38,6 +39,11 @@ impl Issuers {
         &self.path
     }
 
+    /// Whether this was signed under one of their roots: the link alone, for it is verified in full where it is served.
+    pub(super) fn hold_root_of(&self, chain: &[CertificateDer<'static>]) -> bool {
+        chain.last().is_some_and(|last| self.roots().any(|root| verify_link(last, root).is_ok()))
+    }
+
     /// When looking again changes who signs.
     pub(super) fn next_change(&self) -> Option<Instant> {
         self.next.as_ref().map(|(_, since)| *since + OVERLAP)
@@ -46,9 +52,12 @@ impl Issuers {
     /// The roots of both, without a version: Vault counts none, so they are united with what is held, and dropped one
     /// leaf lifetime after Vault last said them.
     pub(super) fn bundle(&self, trust_domain: &TrustDomain) -> Result<TrustBundle, BundleError> {
+        TrustBundle::new(trust_domain.clone(), self.roots().cloned().collect(), None)
+    }
+
+    fn roots(&self) -> impl Iterator<Item = &CertificateDer<'static>> {
         let next = self.next.iter().flat_map(|(next, _)| &next.roots);
-        let roots = self.signs.roots.iter().chain(next).cloned().collect();
-        TrustBundle::new(trust_domain.clone(), roots, None)
+        self.signs.roots.iter().chain(next)
     }
 }
 

@@ -1,10 +1,11 @@
-//! What Vault's "no" means to a workload and to the renewer.
+//! What Vault's "no" means to a workload and to the renewer. Pure.
 
 use std::{sync::Arc, time::Duration};
 
-use signet_backends::vault::{AuthMethod, VaultClient, VaultError};
-use signet_client::{AnswerFault, CaError, Outage, Reachability, Refusal, Token};
-use signet_identity::BundleError;
+use signet_backends::vault::{AuthMethod, VaultConfig, VaultError};
+use signet_client::{AnswerFault, CaError, CaEvent, Outage, Refusal};
+use signet_identity::{BundleError, Csr, SpiffeId, SpiffeIdError};
+use signet_runtime::telemetry::chain;
 use tonic::Code;
 
 /// At what Vault failed.
@@ -16,79 +17,113 @@ pub(super) enum Stage {
     Signature,
 }
 
-/// A token that the CA would accept too is shown to no Vault: who holds it could replay it there.
-pub(super) fn refuse_if_for(token: &Token, ca_audience: &str) -> Result<(), CaError> {
-    if !token.claims().is_ok_and(|claims| claims.audiences.iter().any(|one| one == ca_audience)) {
-        return Ok(());
-    }
-    let message = format!(
-        "the token is for `{ca_audience}` too, the CA's audience; one for Vault must be for Vault alone"
-    );
-    Err(CaError::TokenRefused(refusal(Code::Unauthenticated, message)))
+/// Says what a failure means, as far as the configuration has a part in it.
+#[derive(Debug)]
+pub(super) struct Refuser {
+    address: String,
+    deadline: Duration,
+    /// Whether Vault has the API server review tokens. A review that fails for whatever reason is a 403, the API
+    /// server's absence among them.
+    reviews: bool,
 }
 
-pub(super) fn names_nobody() -> CaError {
-    CaError::TokenRefused(refusal(Code::Unauthenticated, "the token names no service account".to_owned()))
+impl Refuser {
+    pub(super) fn of(config: &VaultConfig, deadline: Duration) -> Self {
+        let address = config.addresses.first().map(ToString::to_string).unwrap_or_default();
+        let reviews = matches!(config.auth.method, AuthMethod::Kubernetes { .. });
+        Self { address, deadline, reviews }
+    }
+
+    /// What `error` means to whoever asked.
+    pub(super) fn refuse(&self, error: VaultError, stage: Stage) -> CaError {
+        let said = |code| refusal(code, chain(&error).to_string());
+        match (cause(&error), stage) {
+            (VaultError::Denied { .. }, Stage::Login) if self.reviews => answered(said(Code::Unavailable)),
+            (VaultError::Refused { .. } | VaultError::Denied { .. }, Stage::Login) => {
+                CaError::TokenRefused(said(Code::Unauthenticated))
+            }
+            (VaultError::Refused { .. } | VaultError::Denied { .. }, Stage::Signature) => {
+                CaError::Denied(said(Code::PermissionDenied))
+            }
+            (VaultError::RateLimited { retry_after }, _) => {
+                let retry_after = retry_after.map(|wait| wait.min(LONGEST_RETRY_AFTER));
+                CaError::Overloaded(Refusal { retry_after, ..said(Code::ResourceExhausted) })
+            }
+            (VaultError::Overloaded { .. }, _) => CaError::Overloaded(said(Code::ResourceExhausted)),
+            (VaultError::Failing { .. } | VaultError::NoSuchPath { .. }, _) => {
+                answered(said(Code::Unavailable))
+            }
+            // No word of a Vault.
+            (VaultError::Nonsense { .. }, _) => answered(said(Code::Unknown)),
+            (VaultError::TimedOut { .. } | VaultError::NoTime, _) => CaError::Unavailable(Outage::NoAnswer {
+                address: self.address.clone(),
+                deadline: self.deadline,
+            }),
+            (VaultError::Broken { .. }, _) => CaError::Unavailable(Outage::Broken {
+                address: self.address.clone(),
+                source: Arc::new(error),
+            }),
+            (VaultError::Sealed { .. } | VaultError::Standby { .. } | VaultError::Redirected { .. }, _) => {
+                CaError::Unavailable(Outage::NotServing {
+                    address: self.address.clone(),
+                    source: Arc::new(error),
+                })
+            }
+            (
+                VaultError::Unreachable { .. }
+                | VaultError::NotTrusted { .. }
+                | VaultError::File(_)
+                | VaultError::Away(_)
+                | VaultError::Login(_),
+                _,
+            ) => self.disconnected(Some(Arc::new(error))),
+        }
+    }
+
+    /// Vault has not said yet who signs.
+    pub(super) fn nobody_signs(&self, cause: Option<Arc<VaultError>>) -> CaError {
+        self.disconnected(cause)
+    }
+
+    fn disconnected(&self, cause: Option<Arc<VaultError>>) -> CaError {
+        let source = cause.map(|cause| cause as Arc<dyn std::error::Error + Send + Sync>);
+        CaError::Unavailable(Outage::Disconnected { address: self.address.clone(), source })
+    }
+}
+
+/// What the outcome of a call says about Vault; `None`: nothing.
+pub(super) fn event(failed: Option<&CaError>) -> Option<CaEvent> {
+    match failed {
+        None => Some(CaEvent::Answered),
+        Some(CaError::Overloaded(_)) => None,
+        Some(CaError::Unavailable(Outage::Disconnected { .. } | Outage::NotServing { .. })) => {
+            Some(CaEvent::ConnectFailed)
+        }
+        Some(error) if error.is_answer() => Some(CaEvent::Answered),
+        Some(_) => Some(CaEvent::Unserved),
+    }
+}
+
+/// The same of a look at who signs: one who only says so has signed nothing yet.
+pub(super) fn event_of_look(refuser: &Refuser, error: VaultError) -> Option<CaEvent> {
+    match event(Some(&refuser.refuse(error, Stage::Signature))) {
+        Some(CaEvent::Answered) => Some(CaEvent::Connected),
+        event => event,
+    }
+}
+
+/// The one URI SAN of a CSR.
+pub(super) fn identity_asked_for(csr_pem: &str) -> Result<SpiffeId, CaError> {
+    let refused = |message| CaError::Denied(refusal(Code::InvalidArgument, message));
+    let csr = Csr::from_pem(csr_pem).map_err(|fault| refused(chain(&fault).to_string()))?;
+    match csr.requested_uris() {
+        [uri] => uri.parse().map_err(|fault: SpiffeIdError| refused(chain(&fault).to_string())),
+        _ => Err(refused("the CSR must have exactly one URI SAN".to_owned())),
+    }
 }
 
 pub(super) fn useless_roots(fault: BundleError) -> CaError {
     CaError::MalformedAnswer(AnswerFault::Bundle(fault))
-}
-
-/// Nobody has said yet who signs.
-pub(super) fn away(client: &VaultClient) -> CaError {
-    let address = address(client);
-    CaError::Unavailable(Outage::Disconnected { address, source: client.away().map(|cause| cause as Arc<_>) })
-}
-
-/// What `error` means to whoever asked.
-pub(super) fn of(error: VaultError, stage: Stage, client: &VaultClient) -> CaError {
-    let reviews = matches!(client.config().auth.method, AuthMethod::Kubernetes { .. });
-    let cause = cause(&error);
-    let said = |code| refusal(code, error.to_string());
-    match (stage, cause) {
-        // A review that fails for whatever reason is a 403, an API server that is away among them.
-        (Stage::Login, VaultError::Denied { .. }) if reviews => {
-            CaError::Unavailable(Outage::Answered(said(Code::Unavailable)))
-        }
-        (Stage::Login, VaultError::Refused { .. } | VaultError::Denied { .. }) => {
-            CaError::TokenRefused(said(Code::Unauthenticated))
-        }
-        (Stage::Signature, VaultError::Refused { .. } | VaultError::Denied { .. }) => {
-            CaError::Denied(said(Code::PermissionDenied))
-        }
-        (
-            _,
-            VaultError::RateLimited { retry_after }
-            | VaultError::Failing { retry_after: retry_after @ Some(_), .. },
-        ) => {
-            let retry_after = retry_after.map(|wait| wait.min(LONGEST_RETRY_AFTER));
-            CaError::Overloaded(Refusal { retry_after, ..said(Code::ResourceExhausted) })
-        }
-        (_, VaultError::Overloaded { .. } | VaultError::NoTime) => {
-            CaError::Overloaded(said(Code::ResourceExhausted))
-        }
-        (_, VaultError::Failing { .. } | VaultError::NoSuchPath { .. } | VaultError::Nonsense { .. }) => {
-            CaError::Unavailable(Outage::Answered(said(Code::Unavailable)))
-        }
-        _ => {
-            let address = address(client);
-            CaError::Unavailable(Outage::Disconnected { address, source: Some(Arc::new(error)) })
-        }
-    }
-}
-
-/// Whether Vault can be had, as `error` tells.
-pub(super) fn reachability(error: &VaultError) -> Reachability {
-    match cause(error) {
-        VaultError::Refused { .. }
-        | VaultError::Denied { .. }
-        | VaultError::RateLimited { .. }
-        | VaultError::Overloaded { .. }
-        | VaultError::NoTime => Reachability::Reachable,
-        VaultError::Unreachable { .. } | VaultError::NotTrusted { .. } => Reachability::Disconnected,
-        _ => Reachability::Failing,
-    }
 }
 
 /// What is behind a failure that was remembered.
@@ -99,8 +134,8 @@ fn cause(error: &VaultError) -> &VaultError {
     }
 }
 
-fn address(client: &VaultClient) -> String {
-    client.config().addresses.first().map(ToString::to_string).unwrap_or_default()
+fn answered(refusal: Refusal) -> CaError {
+    CaError::Unavailable(Outage::Answered(refusal))
 }
 
 fn refusal(code: Code, message: String) -> Refusal {
@@ -108,3 +143,6 @@ fn refusal(code: Code, message: String) -> Refusal {
 }
 
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(300);
+
+#[cfg(test)]
+mod tests;

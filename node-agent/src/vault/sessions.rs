@@ -3,77 +3,155 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use signet_backends::vault::{Login, VaultClient, VaultSession};
 use signet_client::{Token, TokenHash};
-use tokio::{runtime::Handle, time::Instant};
+use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
-/// The sessions of all workloads.
+/// The sessions of all workloads. Bounded.
 pub(super) struct Sessions {
     client: VaultClient,
     most: usize,
-    held: Mutex<HashMap<TokenHash, Held>>,
+    held: Mutex<Held>,
+    /// To whoever gives their tokens back.
+    leaving: mpsc::Sender<Arc<VaultSession>>,
 }
 
+#[derive(Default)]
 struct Held {
+    sessions: HashMap<TokenHash, Session>,
+    /// Counts uses, so that they have an order.
+    uses: u64,
+}
+
+struct Session {
     session: Arc<VaultSession>,
-    used: Instant,
+    last_use: u64,
 }
 
 impl Sessions {
-    pub(super) fn new(client: VaultClient, most: usize) -> Self {
-        Self { client, most, held: Mutex::default() }
+    /// At most `most`, and where those go that end: each has a Vault token that may be given back.
+    pub(super) fn new(client: VaultClient, most: usize) -> (Self, mpsc::Receiver<Arc<VaultSession>>) {
+        let most = most.max(1);
+        let (leaving, left) = mpsc::channel(most);
+        (Self { client, most, held: Mutex::default(), leaving }, left)
     }
 
     /// The session of that very token. Where there is no room, the one that was not used for longest ends.
     pub(super) fn of(&self, token: &Token) -> Arc<VaultSession> {
-        let now = Instant::now();
         let mut held = self.held();
-        if let Some(one) = held.get_mut(&token.hash()) {
-            one.used = now;
-            return Arc::clone(&one.session);
+        held.uses += 1;
+        let last_use = held.uses;
+        if let Some(known) = held.sessions.get_mut(&token.hash()) {
+            known.last_use = last_use;
+            return Arc::clone(&known.session);
         }
-        let idle: Vec<_> =
-            held.iter().filter(|(_, one)| one.used + IDLE < now).map(|(hash, _)| *hash).collect();
-        let oldest = || held.iter().min_by_key(|(_, one)| one.used).map(|(hash, _)| *hash);
-        let full = if held.len() - idle.len() >= self.most.max(1) { oldest() } else { None };
-        for hash in idle.into_iter().chain(full) {
-            if let Some(one) = held.remove(&hash) {
-                end(one.session);
+        if held.sessions.len() >= self.most {
+            let oldest = held.sessions.iter().min_by_key(|(_, one)| one.last_use).map(|(hash, _)| *hash);
+            if let Some(ended) = oldest.and_then(|hash| held.sessions.remove(&hash)) {
+                self.leave(ended.session);
             }
         }
         let login = Login::Jwt(Zeroizing::new(token.reveal().to_owned()));
         let session = Arc::new(VaultSession::new(self.client.clone(), login));
-        held.insert(token.hash(), Held { session: Arc::clone(&session), used: now });
+        held.sessions.insert(token.hash(), Session { session: Arc::clone(&session), last_use });
         session
+    }
+
+    /// A call has used this session. If it was released meanwhile, it may have logged in since.
+    pub(super) fn used(&self, token: TokenHash, session: &Arc<VaultSession>) {
+        let is_held =
+            self.held().sessions.get(&token).is_some_and(|known| Arc::ptr_eq(&known.session, session));
+        if !is_held {
+            self.leave(Arc::clone(session));
+        }
     }
 
     /// The workload has gone, or shows another token.
     pub(super) fn release(&self, token: TokenHash) {
-        if let Some(one) = self.held().remove(&token) {
-            end(one.session);
+        if let Some(ended) = self.held().sessions.remove(&token) {
+            self.leave(ended.session);
         }
     }
 
-    fn held(&self) -> MutexGuard<'_, HashMap<TokenHash, Held>> {
+    /// All workloads have.
+    pub(super) fn release_all(&self, each: impl FnMut(Arc<VaultSession>)) {
+        let all = std::mem::take(&mut self.held().sessions);
+        all.into_values().map(|one| one.session).for_each(each);
+    }
+
+    /// Where more leave than can be seen to, their tokens end by themselves.
+    fn leave(&self, session: Arc<VaultSession>) {
+        if self.leaving.try_send(session).is_err() {
+            tracing::debug!("a Vault token is not given back, for too many are; it ends by itself");
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        // Every change under the lock is whole, so a panicking holder leaves nothing half-done.
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Gives Vault's token back. Nobody waits for it: one that cannot be given back ends by itself.
-fn end(session: Arc<VaultSession>) {
-    let Ok(runtime) = Handle::try_current() else { return };
-    #[allow(clippy::disallowed_methods, reason = "ends by itself, at its deadline at the latest")]
-    runtime.spawn(async move {
-        if let Err(error) = session.close(Instant::now() + GOODBYE).await {
-            tracing::debug!(%error, "a Vault token was not given back; it ends by itself");
-        }
-    });
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vault::testing::vault_config;
 
-/// A session that is not used ends: its workload has another token by now, or has gone without a word.
-const IDLE: Duration = Duration::from_secs(3600);
-const GOODBYE: Duration = Duration::from_secs(5);
+    fn sessions(most: usize) -> (Sessions, mpsc::Receiver<Arc<VaultSession>>) {
+        Sessions::new(VaultClient::new(vault_config("jwt"), "test").unwrap(), most)
+    }
+
+    fn token(text: &str) -> Token {
+        Token::new(text).unwrap()
+    }
+
+    #[test]
+    fn a_token_has_one_session_and_another_token_another() {
+        let (sessions, _left) = sessions(10);
+        let one = sessions.of(&token("a"));
+        assert!(Arc::ptr_eq(&one, &sessions.of(&token("a"))));
+        assert!(!Arc::ptr_eq(&one, &sessions.of(&token("b"))));
+    }
+
+    #[test]
+    fn where_there_is_no_room_the_one_not_used_for_longest_ends() {
+        let (sessions, mut left) = sessions(2);
+        let [a, b] = ["a", "b"].map(|text| sessions.of(&token(text)));
+        sessions.of(&token("a"));
+        assert!(left.try_recv().is_err());
+        sessions.of(&token("c"));
+        assert!(Arc::ptr_eq(&left.try_recv().unwrap(), &b));
+        assert!(left.try_recv().is_err());
+        assert!(Arc::ptr_eq(&a, &sessions.of(&token("a"))));
+        assert_eq!(sessions.held().sessions.len(), 2);
+    }
+
+    #[test]
+    fn a_released_session_ends_once_and_again_if_a_call_was_at_it() {
+        let (sessions, mut left) = sessions(10);
+        let (token, stranger) = (token("a"), token("b"));
+        let session = sessions.of(&token);
+        sessions.used(token.hash(), &session);
+        sessions.release(stranger.hash());
+        assert!(left.try_recv().is_err(), "it is held");
+
+        sessions.release(token.hash());
+        assert!(Arc::ptr_eq(&left.try_recv().unwrap(), &session));
+        sessions.release(token.hash());
+        assert!(left.try_recv().is_err());
+        sessions.used(token.hash(), &session);
+        assert!(Arc::ptr_eq(&left.try_recv().unwrap(), &session), "it may have logged in since");
+    }
+
+    #[test]
+    fn more_than_can_be_given_back_are_left_to_end() {
+        let (sessions, mut left) = sessions(2);
+        for text in ["a", "b", "c", "d", "e", "f"] {
+            sessions.of(&token(text));
+        }
+        assert_eq!(std::iter::from_fn(|| left.try_recv().ok()).count(), 2);
+    }
+}

@@ -1,6 +1,6 @@
 //! What a token that is good for nothing gets, and costs.
 
-use std::time::Duration;
+use std::{path::Path, sync::Arc, time::Duration};
 
 use signet_client::{
     Reachability, Token,
@@ -9,7 +9,12 @@ use signet_client::{
 use tonic::Code;
 
 use super::MINUTE;
-use crate::testing::{HOUR, World, served};
+use crate::{
+    peer::testing::peer_named,
+    secret_cache::Credential,
+    testing::{HOUR, UID, World, served},
+    workload::audience::TokenAudience,
+};
 
 #[tokio::test(start_paused = true)]
 async fn a_token_that_is_over_fetches_no_live_key() {
@@ -51,6 +56,29 @@ async fn a_token_that_names_nobody_costs_the_ca_nothing_and_is_told_why() {
     }
     world.settle().await;
     assert!(world.ca.calls().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_for_somebody_else_is_shown_to_nobody_and_told_for_whom_it_should_be() {
+    for (name, vault, ca, why) in [
+        ("for the CA", "vault", "istio-ca", "which could replay it to the CA"),
+        ("for another", "vault", "another-ca", "want one with the audience `vault`"),
+    ] {
+        let world = World::for_audience(TokenAudience { vault: vault.to_owned(), ca: ca.to_owned() });
+        let withheld = world.lease(&world.token("web", HOUR)).unwrap_err();
+        let told = withheld.why().status();
+        assert_eq!(told.code(), Code::Unauthenticated, "{name}");
+        assert!(told.message().contains(why), "{name}: {told}");
+
+        let folder = tempfile::tempdir().unwrap();
+        let file: Arc<Path> = folder.path().join("token").into();
+        world.ca.write_token(&file, "a", "web", HOUR);
+        let lease = world.cache.subscribe(&Credential::File(file), UID, peer_named("pod")).unwrap();
+        world.settle().await;
+        let told = lease.now().trouble.unwrap().why().status();
+        assert!(told.message().contains(why), "{name}, from a file: {told}");
+        assert!(world.ca.calls().is_empty(), "{name}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,106 @@
+//! The one task beside the calls: it looks who signs at Vault, and gives back what the calls leave behind.
+
+use std::{sync::Arc, time::Duration};
+
+use signet_backends::vault::VaultSession;
+use signet_client::Reachability;
+use signet_runtime::telemetry::chain;
+use tokio::{
+    sync::mpsc,
+    task::JoinSet,
+    time::{Instant, sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{CALL_DEADLINE, Shared, refusal};
+
+/// Keeps a `VaultCa` up to date.
+pub struct VaultKeeper {
+    shared: Arc<Shared>,
+    leaving: mpsc::Receiver<Arc<VaultSession>>,
+    goodbyes: JoinSet<()>,
+}
+
+impl VaultKeeper {
+    pub(super) fn of(shared: Arc<Shared>, leaving: mpsc::Receiver<Arc<VaultSession>>) -> Self {
+        Self { shared, leaving, goodbyes: JoinSet::new() }
+    }
+
+    /// Works until `stop`. Then it gives every token of Vault's back, within a few seconds.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let shared = Arc::clone(&self.shared);
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = shared.watch() => {}
+            () = self.give_back() => {}
+        }
+        self.shared.sessions.release_all(|session| say_goodbye(&mut self.goodbyes, session));
+        while let Ok(session) = self.leaving.try_recv() {
+            say_goodbye(&mut self.goodbyes, session);
+        }
+        let all = async { while self.goodbyes.join_next().await.is_some() {} };
+        if timeout(GOODBYE, all).await.is_err() {
+            tracing::info!("some Vault tokens were not given back; they end by themselves");
+        }
+    }
+
+    async fn give_back(&mut self) {
+        loop {
+            tokio::select! {
+                Some(session) = self.leaving.recv() => say_goodbye(&mut self.goodbyes, session),
+                Some(_) = self.goodbyes.join_next(), if !self.goodbyes.is_empty() => {}
+                else => return,
+            }
+        }
+    }
+}
+
+/// Gives Vault's token back. One that cannot be given back ends by itself.
+fn say_goodbye(goodbyes: &mut JoinSet<()>, session: Arc<VaultSession>) {
+    goodbyes.spawn(async move {
+        if let Err(error) = session.close(Instant::now() + GOODBYE).await {
+            tracing::debug!(error = %chain(&error), "a Vault token was not given back; it ends by itself");
+        }
+    });
+}
+
+impl Shared {
+    /// Looks who signs, once a minute; more often while nobody says so.
+    async fn watch(&self) {
+        let mut pause = FIRST_RETRY;
+        loop {
+            let alone = self.looking.lock().await;
+            let found = self.look(Instant::now() + CALL_DEADLINE).await;
+            drop(alone);
+            match found {
+                Ok(issuers) => {
+                    self.hear(Some(signet_client::CaEvent::Connected));
+                    pause = FIRST_RETRY;
+                    let due = issuers.next_change().map(|due| due.saturating_duration_since(Instant::now()));
+                    sleep(due.unwrap_or(LOOK_EVERY).min(LOOK_EVERY).max(FIRST_RETRY)).await;
+                }
+                Err(error) => {
+                    let before = *self.reachability.borrow();
+                    let told = chain(&error).to_string();
+                    self.hear(refusal::event_of_look(&self.refuser, error));
+                    if before != *self.reachability.borrow() || before == Reachability::Unknown {
+                        tracing::warn!(
+                            error = told,
+                            "Vault does not say who signs; what is held goes on serving"
+                        );
+                    }
+                    sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+                    pause = (pause * 2).min(LONGEST_RETRY);
+                }
+            }
+        }
+    }
+}
+
+/// For a token that is given back, and for all of them at the end.
+const GOODBYE: Duration = Duration::from_secs(5);
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+const FIRST_RETRY: Duration = Duration::from_millis(500);
+/// A proxy that has nothing waits no longer than this for Vault's return to be seen, and what the client's own breaker
+/// waits.
+const LONGEST_RETRY: Duration = Duration::from_secs(5);
