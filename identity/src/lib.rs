@@ -47,8 +47,8 @@ pub use signing_key::{SigningKey, SigningKeyError};
 pub use spiffe_id::{SpiffeId, SpiffeIdError, TrustDomain};
 pub use summary::CertificateSummary;
 pub use svid::{
-    AuthorityProof, BrokenRule, Expected, LinkError, MAX_CHAIN, SvidError, X509Svid, broken_rules,
-    verify_link, verify_path,
+    AuthorityProof, BrokenRule, Expected, LinkError, MAX_CHAIN, ProfileDifference, SvidError, X509Svid,
+    broken_rules, profile_differences, verify_link, verify_path,
 };
 pub use template::{LeafTemplate, TemplateError};
 pub use validity::{Validity, ValidityError};

@@ -71,6 +71,11 @@ impl CertificateSummary {
         &self.uris
     }
 
+    /// Its other names, as `DNS:a.example`.
+    pub fn other_names(&self) -> &[String] {
+        &self.other_names
+    }
+
     /// From when to when it is valid.
     pub fn validity(&self) -> Validity {
         self.validity

@@ -10,10 +10,12 @@ use crate::{PublicKey, SpiffeId, TrustBundle, TrustDomain, Validity, pem};
 
 mod link;
 mod path;
+mod profile;
 mod proof;
 mod rules;
 
 pub use link::{LinkError, verify_link};
+pub use profile::{ProfileDifference, profile_differences};
 pub use proof::AuthorityProof;
 pub use rules::{BrokenRule, broken_rules};
 

@@ -202,6 +202,39 @@ fn others_profiles_pass() {
 }
 
 #[test]
+fn it_is_told_how_a_leaf_differs_from_our_own() {
+    type Change = fn(TestLeaf<'_>) -> TestLeaf<'_>;
+    let table: [(&str, Change, &[ProfileDifference]); 4] = [
+        ("our own", |leaf| leaf, &[]),
+        (
+            "what Vault makes by default",
+            |leaf| {
+                leaf.change(|p| {
+                    p.key_usages.extend([KeyUsagePurpose::KeyAgreement, KeyUsagePurpose::KeyEncipherment]);
+                    p.is_ca = IsCa::NoCa;
+                })
+            },
+            &[ProfileDifference::KeyUsage, ProfileDifference::NoBasicConstraints],
+        ),
+        (
+            "another usage",
+            |leaf| leaf.change(|p| p.key_usages.push(KeyUsagePurpose::ContentCommitment)),
+            &[ProfileDifference::KeyUsage],
+        ),
+        (
+            "a subject",
+            |leaf| leaf.change(|p| p.distinguished_name.push(DnType::CommonName, "cart")),
+            &[ProfileDifference::Subject],
+        ),
+    ];
+    let (authority, holder) = (authority(), Holder::new());
+    for (name, change, differences) in table {
+        let chain = change(holder.leaf(&authority)).sign();
+        assert_eq!(profile_differences(&chain[0]).unwrap(), differences, "{name}");
+    }
+}
+
+#[test]
 fn an_extension_that_stands_twice_is_refused() {
     let (authority, holder) = (authority(), Holder::new());
     let chain = holder.leaf(&authority).change(add(critical(san()))).sign();
