@@ -8,6 +8,7 @@
 mod answer;
 mod breaker;
 mod chain;
+mod check;
 mod client;
 mod config;
 mod error;
@@ -20,6 +21,7 @@ mod session;
 mod transport;
 
 pub use chain::{IssuerChain, IssuerPath};
+pub use check::{Finding, Purpose, VaultCheck, Verdict};
 pub use client::VaultClient;
 pub use config::{AuthConfig, AuthMethod, PkiConfig, VaultConfig};
 pub use error::{VaultError, VaultFileError};
