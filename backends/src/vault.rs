@@ -18,6 +18,7 @@ mod login;
 mod request;
 mod retry;
 mod session;
+mod setup;
 mod transport;
 
 pub use chain::{IssuerChain, IssuerPath};
@@ -29,3 +30,4 @@ pub use intermediate::{IntermediateError, VaultIntermediate};
 pub use leaf::{LeafRequest, Signed, VaultLeafIssuer};
 pub use login::Login;
 pub use session::VaultSession;
+pub use setup::{Signs, VaultSetup};
