@@ -97,6 +97,17 @@ impl Config {
         document.finish(config)
     }
 
+    /// The same without a look at the files: for who is about a part of the configuration, and may not be on the machine
+    /// that it is for.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the text, at once.
+    pub fn read(file: Option<&Path>, development: DevelopmentKeys) -> Result<Self, Faults> {
+        let document = document(file)?;
+        let config = Sections::read(&document, development).checked();
+        document.finish(config)
+    }
+
     /// Finds what [`load`](Self::load) finds, and ports that cannot be had. Returns what an operator should
     /// know of a configuration without faults.
     ///

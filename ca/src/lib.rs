@@ -18,3 +18,4 @@ pub mod store;
 #[cfg(test)]
 mod testing;
 pub mod trust;
+pub mod vault;

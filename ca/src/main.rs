@@ -1,19 +1,22 @@
-//! `signet-ca`: serves, or checks its configuration.
+//! `signet-ca`: serves, checks its configuration, or looks at Vault.
 
 use std::{
+    io::{Write, stdout},
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
 };
 
-use anyhow::Context;
-use clap::{Parser, Subcommand};
+use anyhow::{Context, ensure};
+use clap::{Parser, Subcommand, ValueEnum};
 use mimalloc::MiMalloc;
+use signet_backends::vault::Verdict;
 use signet_ca::{
     authn::DevelopmentKeys,
     config::{CONFIG_VARIABLE, Config, DEVELOPMENT_VARIABLE},
     health::DEVELOPMENT_NOTICE,
     process::Process,
+    vault,
 };
 use signet_runtime::{SystemClock, hardening, open_files, shutdown, telemetry};
 use tokio::runtime::Builder;
@@ -41,6 +44,34 @@ struct Arguments {
 enum Command {
     /// Check the configuration and the files that it names, report every fault, and start nothing.
     Check,
+    /// Try Vault, or print how to set it up.
+    Vault {
+        #[command(subcommand)]
+        command: VaultCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum VaultCommand {
+    /// Try the whole path to a signature, and say what holds and what is missing.
+    Check,
+    /// Say what Vault needs for this configuration: policy, roles, login.
+    Setup {
+        /// Print it. Nothing is applied: read it, and apply it yourself.
+        #[arg(long, required = true)]
+        print: bool,
+        /// As commands for the shell, or for Terraform.
+        #[arg(long, value_enum, default_value_t = SetupFormat::Shell)]
+        format: SetupFormat,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum SetupFormat {
+    /// Commands for `bao` or `vault`.
+    Shell,
+    /// Resources of the provider `hashicorp/vault`.
+    Terraform,
 }
 
 fn main() -> ExitCode {
@@ -59,6 +90,9 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
     hardening::keep_memory_private().context("cannot keep the memory of this process private")?;
     match command {
         Some(Command::Check) => check(config.as_deref(), development),
+        Some(Command::Vault { command }) => {
+            vault_command(&Config::read(config.as_deref(), development)?, command)
+        }
         None => serve(Config::load(config.as_deref(), development, &SystemClock)?),
     }
 }
@@ -67,6 +101,27 @@ fn check(config: Option<&Path>, development: DevelopmentKeys) -> anyhow::Result<
     let notices = Config::check(config, development, &SystemClock)?;
     notices.iter().for_each(|notice| eprintln!("signet-ca: notice: {notice}"));
     eprintln!("signet-ca: the configuration is good");
+    Ok(())
+}
+
+fn vault_command(config: &Config, command: VaultCommand) -> anyhow::Result<()> {
+    match command {
+        VaultCommand::Check => {
+            let check = vault::check(config, &SystemClock).context(NO_VAULT)?;
+            let runtime = Builder::new_current_thread().enable_all().build()?;
+            let verdict = runtime.block_on(check.run(&mut |finding| eprintln!("signet-ca: {finding}")));
+            ensure!(verdict < Verdict::Fault, "Vault cannot sign for this configuration");
+            eprintln!("signet-ca: Vault signs for this configuration");
+        }
+        VaultCommand::Setup { print: _, format } => {
+            let setup = vault::setup(config).context(NO_VAULT)?;
+            let text = match format {
+                SetupFormat::Shell => setup.shell(),
+                SetupFormat::Terraform => setup.terraform(),
+            };
+            stdout().write_all(text.as_bytes())?;
+        }
+    }
     Ok(())
 }
 
@@ -86,3 +141,5 @@ fn serve(config: Config) -> anyhow::Result<()> {
     }))?;
     ended.unwrap_or(Ok(()))
 }
+
+const NO_VAULT: &str = "`[vault]` is not configured: it needs `address` and `auth.method`";

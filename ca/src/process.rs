@@ -212,7 +212,7 @@ fn served(listener: std::net::TcpListener) -> Result<(TcpListener, SocketAddr)> 
 const ISSUANCE_GRACE: Duration = Duration::from_secs(2);
 
 /// Of the CA's own certificate, which renews itself at half of it.
-const SERVING_CERTIFICATE_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+pub(crate) const SERVING_CERTIFICATE_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
 /// Until the CA has its first certificate.
 const SERVING_RETRY: Duration = Duration::from_secs(2);

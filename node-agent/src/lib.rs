@@ -23,4 +23,4 @@ pub use renewer::{Renewer, Terms};
 pub use schedule::RotationSchedule;
 pub use sds::{Connection, Peers, SdsService, StreamLimits};
 pub use secret_cache::SecretCache;
-pub use vault::{VaultCa, VaultKeeper};
+pub use vault::{VaultCa, VaultKeeper, operator};

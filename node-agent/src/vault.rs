@@ -6,6 +6,7 @@
 
 mod issuers;
 mod keeper;
+pub mod operator;
 mod refusal;
 mod sessions;
 #[cfg(test)]
