@@ -17,6 +17,15 @@ pub(super) struct Breaker {
     open: Option<Open>,
 }
 
+/// By what right a call goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pass {
+    /// Like everybody.
+    Free,
+    /// Alone, to see whether Vault is back.
+    Probe,
+}
+
 #[derive(Debug)]
 struct Open {
     until: Instant,
@@ -27,14 +36,14 @@ struct Open {
 
 impl Breaker {
     /// Whether a call may go now; if not, what the last one failed of.
-    pub(super) fn admit(&mut self, now: Instant) -> Result<(), VaultError> {
+    pub(super) fn admit(&mut self, now: Instant) -> Result<Pass, VaultError> {
         match &mut self.open {
             Some(open) if open.probing || now < open.until => Err(VaultError::Away(Arc::clone(&open.cause))),
             Some(open) => {
                 open.probing = true;
-                Ok(())
+                Ok(Pass::Probe)
             }
-            None => Ok(()),
+            None => Ok(Pass::Free),
         }
     }
 
@@ -44,10 +53,16 @@ impl Breaker {
     }
 
     /// A call found it away. `jitter` is in [0, 1).
-    pub(super) fn away(&mut self, cause: &VaultError, now: Instant, jitter: f64) {
+    ///
+    /// Calls that were under way when the breaker opened say nothing new: a Vault that was slow for a moment would be left
+    /// alone for the longer the more of them there were.
+    pub(super) fn away(&mut self, pass: Pass, cause: &VaultError, now: Instant, jitter: f64) {
+        if self.open.is_some() && pass == Pass::Free {
+            return;
+        }
         self.outages = self.outages.saturating_add(1);
         let counts = if is_certain(cause) { 1 } else { TOLERATED };
-        if self.open.is_none() && self.outages < counts {
+        if pass == Pass::Free && self.outages < counts {
             return;
         }
         let beyond = self.outages.saturating_sub(counts).min(MOST_DOUBLINGS);
@@ -57,8 +72,10 @@ impl Breaker {
     }
 
     /// A call ended without saying anything about Vault: it was dropped, or had no time left.
-    pub(super) fn unknown(&mut self) {
-        if let Some(open) = &mut self.open {
+    pub(super) fn unknown(&mut self, pass: Pass) {
+        if pass == Pass::Probe
+            && let Some(open) = &mut self.open
+        {
             open.probing = false;
         }
     }
@@ -88,7 +105,10 @@ const MOST_DOUBLINGS: u32 = 8;
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        Pass::{Free, Probe},
+        *,
+    };
 
     fn sealed() -> VaultError {
         VaultError::Sealed { address: "https://vault".to_owned() }
@@ -101,16 +121,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_sealed_vault_is_asked_by_one_and_less_and_less_often() {
         let (mut breaker, begin) = (Breaker::default(), Instant::now());
-        breaker.admit(begin).unwrap();
-        let mut now = begin;
+        let (mut now, mut pass) = (begin, breaker.admit(begin).unwrap());
         for wait in [500, 1000, 2000, 4000, 8000, 10_000, 10_000] {
-            breaker.away(&sealed(), now, 1.0);
+            breaker.away(pass, &sealed(), now, 1.0);
             let due = now + Duration::from_millis(wait);
             let refused = breaker.admit(due - Duration::from_millis(1)).unwrap_err();
             assert!(
                 matches!(refused, VaultError::Away(cause) if matches!(*cause, VaultError::Sealed { .. }))
             );
-            breaker.admit(due).unwrap_or_else(|_| panic!("after {wait} ms one may ask"));
+            pass = breaker.admit(due).unwrap_or_else(|_| panic!("after {wait} ms one may ask"));
             breaker.admit(due).unwrap_err();
             now = due;
         }
@@ -123,19 +142,32 @@ mod tests {
     async fn a_connection_that_fails_once_or_twice_keeps_nobody_away() {
         let (mut breaker, now) = (Breaker::default(), Instant::now());
         for _ in 0..2 {
-            breaker.away(&timed_out(), now, 0.0);
+            breaker.away(Free, &timed_out(), now, 0.0);
             breaker.admit(now).unwrap();
         }
-        breaker.away(&timed_out(), now, 0.0);
+        breaker.away(Free, &timed_out(), now, 0.0);
         breaker.admit(now).unwrap_err();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_calls_that_fail_together_are_one_outage() {
+        let (mut breaker, now) = (Breaker::default(), Instant::now());
+        for _ in 0..100 {
+            breaker.away(Free, &timed_out(), now, 1.0);
+        }
+        assert_eq!(breaker.admit(now + FIRST_WAIT).unwrap(), Probe);
+        breaker.away(Free, &timed_out(), now + FIRST_WAIT, 1.0);
+        breaker.away(Probe, &timed_out(), now + FIRST_WAIT, 1.0);
+        breaker.admit(now + FIRST_WAIT * 3 - Duration::from_millis(1)).unwrap_err();
+        breaker.admit(now + FIRST_WAIT * 3).unwrap();
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_forgets_failures_before_it() {
         let (mut breaker, now) = (Breaker::default(), Instant::now());
         for _ in 0..10 {
-            breaker.away(&timed_out(), now, 0.0);
-            breaker.away(&timed_out(), now, 0.0);
+            breaker.away(Free, &timed_out(), now, 0.0);
+            breaker.away(Free, &timed_out(), now, 0.0);
             breaker.answered();
         }
         breaker.admit(now).unwrap();
@@ -144,11 +176,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_probe_that_says_nothing_leaves_room_for_another() {
         let (mut breaker, now) = (Breaker::default(), Instant::now());
-        breaker.away(&sealed(), now, 0.0);
+        breaker.away(Free, &sealed(), now, 0.0);
         let due = now + Duration::from_secs(1);
-        breaker.admit(due).unwrap();
+        assert_eq!(breaker.admit(due).unwrap(), Probe);
+        breaker.unknown(Free);
         breaker.admit(due).unwrap_err();
-        breaker.unknown();
+        breaker.unknown(Probe);
         breaker.admit(due).unwrap();
     }
 
@@ -157,7 +190,7 @@ mod tests {
         let now = Instant::now();
         for (jitter, wait) in [(0.0, 250), (0.5, 375), (1.0, 500)] {
             let mut breaker = Breaker::default();
-            breaker.away(&sealed(), now, jitter);
+            breaker.away(Free, &sealed(), now, jitter);
             breaker.admit(now + Duration::from_millis(wait - 1)).unwrap_err();
             breaker.admit(now + Duration::from_millis(wait)).unwrap();
         }

@@ -21,7 +21,12 @@ use tokio::{
 };
 
 use super::{
-    VaultConfig, VaultError, answer::Answer, breaker::Breaker, request::Request, retry, transport::Transport,
+    VaultConfig, VaultError,
+    answer::Answer,
+    breaker::{Breaker, Pass},
+    request::Request,
+    retry,
+    transport::Transport,
 };
 
 /// A Vault, or the nodes of one. Knows no token. Clones share it.
@@ -145,8 +150,8 @@ impl Inner {
         if Instant::now() >= deadline {
             return Err(VaultError::NoTime);
         }
-        self.breaker().admit(Instant::now())?;
-        let mut probe = Probe { inner: self, said: false };
+        let pass = self.breaker().admit(Instant::now())?;
+        let mut call = Call { inner: self, pass, said: false };
         let began = Instant::now();
         self.metrics.in_flight.increment(1.0);
         let answer = self.everywhere(request, token, deadline).await;
@@ -155,7 +160,7 @@ impl Inner {
         let outcome = answer.as_ref().err().map_or("answered", VaultError::label);
         metrics::counter!(format!("{}_vault_requests_total", self.metrics.prefix), "outcome" => outcome)
             .increment(1);
-        probe.note(answer.as_ref().err(), deadline);
+        call.note(answer.as_ref().err(), deadline);
         answer
     }
 
@@ -200,24 +205,25 @@ fn worse(one: VaultError, other: VaultError) -> VaultError {
 }
 
 /// A call that the breaker let through: whatever becomes of it, the breaker hears of it.
-struct Probe<'a> {
+struct Call<'a> {
     inner: &'a Inner,
+    pass: Pass,
     said: bool,
 }
 
-impl Probe<'_> {
+impl Call<'_> {
     fn note(&mut self, error: Option<&VaultError>, deadline: Instant) {
         self.said = true;
         let now = Instant::now();
         match error {
             // A caller in a hurry says nothing about Vault.
             Some(VaultError::TimedOut { after, .. }) if now >= deadline && *after < LEAST_PATIENCE => {
-                self.inner.breaker().unknown();
+                self.inner.breaker().unknown(self.pass);
             }
             Some(error) if error.is_outage() => {
-                self.inner.breaker().away(error, now, fastrand::f64());
+                self.inner.breaker().away(self.pass, error, now, fastrand::f64());
             }
-            Some(VaultError::NoTime) => self.inner.breaker().unknown(),
+            Some(VaultError::NoTime) => self.inner.breaker().unknown(self.pass),
             _ => self.inner.breaker().answered(),
         }
         let away = self.inner.breaker().cause().is_some();
@@ -225,10 +231,10 @@ impl Probe<'_> {
     }
 }
 
-impl Drop for Probe<'_> {
+impl Drop for Call<'_> {
     fn drop(&mut self) {
         if !self.said {
-            self.inner.breaker().unknown();
+            self.inner.breaker().unknown(self.pass);
         }
     }
 }
