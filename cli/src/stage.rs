@@ -36,7 +36,7 @@ pub use daemon::{Daemon, trust_domain};
 use guard::Guard;
 pub use load::{Failure, Load, Tally};
 pub use mesh::{Doors, Footing, Mesh, Plan, TokenPath, Workloads};
-pub use node_agent::{NodeAgent, NodeAgentSettings};
+pub use node_agent::{CertificateSource, NodeAgent, NodeAgentSettings};
 pub use openbao::OpenBao;
 use ports::Ports;
 pub use process::{Process, Program};

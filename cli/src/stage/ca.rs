@@ -9,7 +9,7 @@ use signet_client::CaEndpoint;
 use signet_identity::SpiffeId;
 
 use super::daemon::{Daemon, trust_domain};
-use super::openbao::VaultAccess;
+use super::openbao::{VaultAccess, merge};
 use super::{Program, Programs, Stage, TokenIssuer};
 
 /// The DNS name that the CA's serving certificate carries here.
@@ -126,15 +126,13 @@ impl CaSettings {
             "telemetry": {"log_format": "text"},
         });
         let section = match &self.signed_by {
-            SignedBy::Itself => None,
-            SignedBy::Files(directory) => Some(("injected", json!({"directory": directory}))),
+            SignedBy::Itself => json!({}),
+            SignedBy::Files(directory) => json!({"injected": {"directory": directory}}),
             SignedBy::Vault(access) | SignedBy::VaultIntermediate(access) => {
-                Some(("vault", access.section().clone()))
+                json!({"vault": access.section()})
             }
         };
-        if let (Value::Object(sections), Some((name, section))) = (&mut configuration, section) {
-            sections.insert(name.to_owned(), section);
-        }
+        merge(&mut configuration, section);
         Ok(configuration)
     }
 }

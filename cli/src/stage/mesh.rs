@@ -16,12 +16,16 @@ use anyhow::Result;
 
 use super::ca::{Ca, CaSettings};
 use super::envoy::{ClientSidecar, Envoy, Route, SdsVariant, SecretSource, ServerSidecar, TokenDelivery};
-use super::node_agent::{NodeAgent, NodeAgentSettings};
+use super::node_agent::{CertificateSource, NodeAgent, NodeAgentSettings};
+use super::openbao::{VAULT_AUDIENCE, VaultAccess};
 use super::workload::{TokenIssuer, Workload};
 use super::{Application, Programs, Stage};
 
 /// A cold start on a machine that is busy with other things.
 const START: Duration = Duration::from_secs(60);
+
+/// What a process that is asked to end has for it.
+const GRACE: Duration = Duration::from_secs(10);
 
 /// How long things live in a mesh.
 #[derive(Debug, Clone)]
@@ -121,7 +125,7 @@ impl Mesh {
         let mut ca = Ca::start(&stage, programs, &ca)?;
         let token_file = workloads.frontend.token_file();
         let settings = NodeAgentSettings { token_file: Some(token_file.to_owned()), ..Default::default() };
-        let mut agent = NodeAgent::start(&stage, programs, &ca.endpoint()?, &settings)?;
+        let mut agent = NodeAgent::start(&stage, programs, ca.endpoint()?, &settings)?;
         let application = Application::start().await?;
         let doors = Doors::choose(&stage)?;
         let (socket, private_socket) = (agent.socket().to_owned(), agent.private_socket().to_owned());
@@ -134,6 +138,25 @@ impl Mesh {
         let mut client = Envoy::call(&stage, programs, "client", &wiring.client()?)?;
         client.ready(START).await?;
         Ok(Self { client, server, agent, ca, workloads, doors, application, stage })
+    }
+
+    /// From now on Vault alone signs, leaves that live so long: workloads get tokens for it, the agent is started
+    /// again before it, and the CA is ended.
+    pub async fn turn_to_vault(&mut self, access: VaultAccess, leaf_lifetime: Duration) -> Result<()> {
+        let Workloads { orders, frontend, intruder } = &self.workloads;
+        let settings = NodeAgentSettings {
+            token_file: Some(frontend.token_file()),
+            leaf_lifetime: Some(leaf_lifetime),
+            ..Default::default()
+        };
+        self.agent.configure(&self.stage, CertificateSource::Vault(access), &settings)?;
+        self.agent.daemon().stop(GRACE).await?;
+        for workload in [orders, frontend, intruder] {
+            workload.turn_to(VAULT_AUDIENCE)?;
+        }
+        self.agent.daemon().start_again(&self.stage)?;
+        self.agent.daemon().ready(START).await?;
+        self.ca.daemon().stop(GRACE).await.map(drop)
     }
 }
 

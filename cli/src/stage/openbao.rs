@@ -16,10 +16,11 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 pub use audit::Asked;
+pub(super) use login::merge;
 pub use login::{VAULT_AUDIENCE, VaultAccess};
 use operator::Operator;
 pub use operator::Secret;
-pub use pki::{PKI_MOUNT, Role, SERVING_ROLE, WORKLOAD_ROLE};
+pub use pki::{OWN_IDENTITY_ROLE, PKI_MOUNT, Role, SERVING_ROLE, WORKLOAD_ROLE};
 
 use super::tls_authority::TlsAuthority;
 use super::{Process, Program, Stage, poll};

@@ -103,6 +103,7 @@ impl Workload {
             issuer: Arc::clone(issuer),
             service_account: service_account.to_owned(),
             lifetime,
+            audience: Mutex::new(CA_AUDIENCE.to_owned()),
             volume: Mutex::new(TokenVolume::create(&directory)?),
         };
         tokens.renew()?;
@@ -135,6 +136,12 @@ impl Workload {
         self.tokens.mint()
     }
 
+    /// From now on its tokens are for somebody else, the one in its volume too.
+    pub fn turn_to(&self, audience: &str) -> Result<()> {
+        audience.clone_into(&mut self.tokens.audience.lock().unwrap_or_else(PoisonError::into_inner));
+        self.renew_token()
+    }
+
     /// Puts a new token into the volume now.
     pub fn renew_token(&self) -> Result<()> {
         self.tokens.renew()
@@ -160,12 +167,14 @@ struct TokenSource {
     issuer: Arc<TokenIssuer>,
     service_account: String,
     lifetime: Duration,
+    audience: Mutex<String>,
     volume: Mutex<TokenVolume>,
 }
 
 impl TokenSource {
     fn mint(&self) -> Result<String> {
-        self.issuer.mint(&self.service_account, self.lifetime)
+        let audience = self.audience.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.issuer.mint_for(&audience, &self.service_account, self.lifetime)
     }
 
     fn renew(&self) -> Result<()> {

@@ -27,7 +27,7 @@ impl<'a> Load<'a> {
         stage.write("token", &issuer.mint("orders", Duration::from_secs(600))?)?;
         let mut ca = Ca::start(&stage, programs, &CaSettings::new(LEAF, &issuer))?;
         ca.daemon().ready(SOON).await?;
-        let mut agent = NodeAgent::start(&stage, programs, &ca.endpoint()?, &Default::default())?;
+        let mut agent = NodeAgent::start(&stage, programs, ca.endpoint()?, &Default::default())?;
         agent.daemon().ready(SOON).await?;
         Ok(Self { stage, programs, agent, _ca: ca })
     }

@@ -28,7 +28,7 @@ fn each_grpc_library_gets_its_secrets_and_sees_them_rotate() {
         let issuer = Arc::new(TokenIssuer::new(&stage)?);
         let mut ca = Ca::start(&stage, programs, &CaSettings::new(Duration::from_secs(12), &issuer))?;
         ca.daemon().ready(START).await?;
-        let mut agent = NodeAgent::start(&stage, programs, &ca.endpoint()?, &NodeAgentSettings::default())?;
+        let mut agent = NodeAgent::start(&stage, programs, ca.endpoint()?, &NodeAgentSettings::default())?;
         agent.daemon().ready(START).await?;
         let orders = Workload::new(&stage, &issuer, "orders", Duration::from_secs(600))?;
         let bad = stage.write("bad-token", "not.a.token")?;

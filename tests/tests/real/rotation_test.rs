@@ -63,7 +63,7 @@ fn a_certificate_that_is_not_renewed_is_told_by_the_first_connection_that_fails(
         let issuer = Arc::new(TokenIssuer::new(&stage)?);
         let mut ca = Ca::start(&stage, programs, &CaSettings::new(Duration::from_secs(5), &issuer))?;
         ca.daemon().ready(START).await?;
-        let mut agent = NodeAgent::start(&stage, programs, &ca.endpoint()?, &NodeAgentSettings::default())?;
+        let mut agent = NodeAgent::start(&stage, programs, ca.endpoint()?, &NodeAgentSettings::default())?;
         agent.daemon().ready(START).await?;
         let orders = Workload::new(&stage, &issuer, "orders", START)?;
         // The agent has a certificate before it has no CA any more.

@@ -31,7 +31,7 @@ impl<'a> Scene<'a> {
         let issuer = Arc::new(TokenIssuer::new(&stage)?);
         let mut ca = Ca::start(&stage, programs, &CaSettings::new(leaf_lifetime, &issuer))?;
         ca.daemon().ready(START).await?;
-        let mut agent = NodeAgent::start(&stage, programs, &ca.endpoint()?, &NodeAgentSettings::default())?;
+        let mut agent = NodeAgent::start(&stage, programs, ca.endpoint()?, &NodeAgentSettings::default())?;
         agent.daemon().ready(START).await?;
         let orders = Workload::new(&stage, &issuer, "orders", Duration::from_secs(600))?;
         Ok(Self { programs, agent, orders, _ca: ca, stage })

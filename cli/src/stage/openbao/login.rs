@@ -5,7 +5,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use super::pki::{CA_POLICY, PKI_MOUNT, Role, SERVING_ROLE, WORKLOAD_POLICY, WORKLOAD_ROLE};
+use super::pki::{
+    CA_POLICY, OWN_IDENTITY_ROLE, PKI_MOUNT, Role, SERVING_ROLE, WORKLOAD_POLICY, WORKLOAD_ROLE,
+};
 use super::{OpenBao, Secret};
 use crate::stage::{Stage, TokenIssuer, trust_domain};
 
@@ -69,7 +71,7 @@ impl OpenBao {
                 "/kubernetes.io/serviceaccount/name": "service_account",
             }}),
         );
-        self.write(&format!("auth/jwt/role/{WORKLOAD_ROLE}"), &role).await?;
+        self.write(&format!("auth/jwt/role/{OWN_IDENTITY_ROLE}"), &role).await?;
         let methods = self.read("sys/auth").await?;
         let accessor = methods.pointer("/data/jwt~1/accessor").and_then(Value::as_str);
         let metadata =
@@ -79,8 +81,9 @@ impl OpenBao {
             trust_domain()?
         );
         let role = Role::for_uris(&own_identity).with("allowed_uri_sans_template", true);
-        self.set_role(WORKLOAD_ROLE, &role).await?;
-        Ok(self.access(json!({"method": "jwt", "role": WORKLOAD_ROLE})))
+        self.set_role(OWN_IDENTITY_ROLE, &role).await?;
+        let access = self.access(json!({"method": "jwt", "role": OWN_IDENTITY_ROLE}));
+        Ok(access.with("role", OWN_IDENTITY_ROLE))
     }
 
     /// Logs CAs in by a role id and a secret id.
@@ -174,7 +177,8 @@ fn jwt_role() -> Value {
     })
 }
 
-fn merge(into: &mut Value, more: Value) {
+/// Sets what `more` has, in place of what was there.
+pub(in crate::stage) fn merge(into: &mut Value, more: Value) {
     if let (Value::Object(into), Value::Object(more)) = (into, more) {
         into.extend(more);
     }

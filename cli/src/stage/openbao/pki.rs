@@ -10,8 +10,11 @@ use crate::stage::trust_domain;
 /// Where it is mounted.
 pub const PKI_MOUNT: &str = "pki";
 
-/// The role that signs for workloads.
+/// The role that signs for workloads, asked by a CA.
 pub const WORKLOAD_ROLE: &str = "signet-workload";
+
+/// The role that signs for the workload that asks.
+pub const OWN_IDENTITY_ROLE: &str = "signet-own-identity";
 
 /// The role that signs what the CA itself serves with.
 pub const SERVING_ROLE: &str = "signet-ca";
@@ -19,7 +22,7 @@ pub const SERVING_ROLE: &str = "signet-ca";
 /// The policy of a CA.
 pub(super) const CA_POLICY: &str = "signet-ca";
 
-/// The policy of a node agent's workloads.
+/// The policy of a workload.
 pub(super) const WORKLOAD_POLICY: &str = "signet-workload";
 
 /// A role of the PKI: what `setup --print` prints, and what tests make of it.
@@ -81,15 +84,11 @@ impl OpenBao {
         self.write(&format!("{PKI_MOUNT}/root/generate/internal"), &root).await?;
         self.set_role(WORKLOAD_ROLE, &Role::for_any_workload()?).await?;
         self.set_role(SERVING_ROLE, &Role::for_the_ca()?).await?;
-        let sign_leaves = [WORKLOAD_ROLE, SERVING_ROLE].map(|role| format!("{PKI_MOUNT}/sign/{role}"));
-        let below_an_issuer =
-            [WORKLOAD_ROLE, SERVING_ROLE].map(|role| format!("{PKI_MOUNT}/issuer/+/sign/{role}"));
-        let sign_intermediates = format!("{PKI_MOUNT}/issuer/default/sign-intermediate");
-        let ca = sign_leaves.iter().chain(&below_an_issuer).chain([&sign_intermediates]);
-        self.set_policy(CA_POLICY, ca).await?;
-        let workload =
-            sign_leaves.iter().chain(&below_an_issuer).filter(|path| path.ends_with(WORKLOAD_ROLE));
-        self.set_policy(WORKLOAD_POLICY, workload).await
+        let signs = |role| [format!("{PKI_MOUNT}/sign/{role}"), format!("{PKI_MOUNT}/issuer/+/sign/{role}")];
+        let mut ca = vec![format!("{PKI_MOUNT}/issuer/default/sign-intermediate")];
+        ca.extend([WORKLOAD_ROLE, SERVING_ROLE].into_iter().flat_map(signs));
+        self.set_policy(CA_POLICY, &ca).await?;
+        self.set_policy(WORKLOAD_POLICY, &signs(OWN_IDENTITY_ROLE)).await
     }
 
     /// Makes a role, or makes it another.
@@ -111,9 +110,9 @@ impl OpenBao {
         Ok(certificate.context("the PKI has no root")?.to_owned())
     }
 
-    async fn set_policy<'p>(&self, name: &str, may_ask: impl Iterator<Item = &'p String>) -> Result<()> {
-        let rules: String =
-            may_ask.map(|path| format!("path \"{path}\" {{ capabilities = [\"update\"] }}\n")).collect();
+    async fn set_policy(&self, name: &str, may_ask: &[String]) -> Result<()> {
+        let rule = |path| format!("path \"{path}\" {{ capabilities = [\"update\"] }}\n");
+        let rules: String = may_ask.iter().map(rule).collect();
         self.write(&format!("sys/policies/acl/{name}"), &json!({"policy": rules})).await.map(drop)
     }
 }

@@ -80,7 +80,7 @@ impl<'a> Node<'a> {
         let mut ca = Ca::start(&stage, &bench.programs, &CaSettings::trusting(LIFETIME, ISSUER, &jwks))?;
         ca.daemon().ready(READY).await?;
         let room = NodeAgentSettings { streams: Some(shape.streams + OTHERS), ..Default::default() };
-        let mut agent = NodeAgent::start(&stage, &bench.programs, &ca.endpoint()?, &room)?;
+        let mut agent = NodeAgent::start(&stage, &bench.programs, ca.endpoint()?, &room)?;
         agent.daemon().ready(READY).await?;
         pin(Core::Load)?;
         sleep(Duration::from_secs(1)).await;

@@ -98,7 +98,7 @@ impl Running {
         let ca = ServingCa::start(bench, Core::Servers, Audit::Written).await?;
         pin(Core::Servers)?;
         let mut agent =
-            NodeAgent::start(&ca.stage, &bench.programs, &ca.endpoint()?, &NodeAgentSettings::default())?;
+            NodeAgent::start(&ca.stage, &bench.programs, ca.endpoint()?, &NodeAgentSettings::default())?;
         pin(Core::Load)?;
         agent.daemon().ready(READY).await?;
         tokio::time::sleep(SETTLE).await;

@@ -50,7 +50,7 @@ pub(crate) async fn measure(bench: &Bench) -> Result<Vec<Figure>> {
         pin(Core::Servers)?;
         let began = Instant::now();
         let started =
-            NodeAgent::start(&stage, &bench.programs, &ca.endpoint()?, &NodeAgentSettings::default())?;
+            NodeAgent::start(&stage, &bench.programs, ca.endpoint()?, &NodeAgentSettings::default())?;
         pin(Core::Load)?;
         agent.push(certificate_from_agent(&started, &tokens[2], began).await?);
     }
