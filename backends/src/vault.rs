@@ -19,6 +19,8 @@ mod request;
 mod retry;
 mod session;
 mod setup;
+#[cfg(test)]
+mod tests;
 mod transport;
 
 pub use chain::{IssuerChain, IssuerPath};

@@ -109,9 +109,12 @@ impl Raw {
     /// In seconds; the other form, a date, is not sent by Vault.
     fn retry_after(&self) -> Option<Duration> {
         let seconds = self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-        Some(Duration::from_secs(seconds))
+        Some(Duration::from_secs(seconds).min(LONGEST_WAIT))
     }
 }
+
+/// As good as for ever, and no number that time cannot be counted by.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
 
 impl<T> Answer<T> {
     /// What it is about, which must be there.

@@ -4,12 +4,11 @@
 //! `_vault_request_seconds`, `_vault_requests_in_flight`, `_vault_available` (1, or 0 while nobody asks because it is
 //! away).
 
-use std::{
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
+mod call;
+
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicUsize, Ordering},
 };
 
 use arc_swap::ArcSwap;
@@ -20,10 +19,11 @@ use tokio::{
     time::{Instant, sleep, timeout_at},
 };
 
+use self::call::Call;
 use super::{
     VaultConfig, VaultError,
-    answer::Answer,
-    breaker::{Breaker, Pass},
+    answer::{Answer, Raw},
+    breaker::Breaker,
     request::Request,
     retry,
     transport::Transport,
@@ -92,13 +92,9 @@ impl VaultClient {
         self.0.breaker().cause()
     }
 
-    /// Reads the files that TLS needs again: before a login, and when the server was not trusted.
+    /// Reads the files that TLS needs again, as is done before a login.
     pub(super) fn refresh(&self) -> Result<(), VaultError> {
-        if let Some(transport) = self.0.transport.load().refreshed(&self.0.config)? {
-            tracing::info!("the TLS files of the Vault client have changed");
-            self.0.transport.store(Arc::new(transport));
-        }
-        Ok(())
+        self.0.refresh()
     }
 
     /// Asks, and asks again as far as that is of use and `deadline` allows.
@@ -108,7 +104,7 @@ impl VaultClient {
         token: Option<&str>,
         deadline: Instant,
     ) -> Result<Answer<T>, VaultError> {
-        let _place = self.0.place(deadline).await?;
+        let _place = self.0.place(deadline).await.inspect_err(|error| self.0.count(error.label()))?;
         let (mut attempt, mut before) = (1, None);
         loop {
             let answer = self.0.attempt(request, token, deadline).await;
@@ -150,17 +146,12 @@ impl Inner {
         if Instant::now() >= deadline {
             return Err(VaultError::NoTime);
         }
-        let pass = self.breaker().admit(Instant::now())?;
-        let mut call = Call { inner: self, pass, said: false };
-        let began = Instant::now();
-        self.metrics.in_flight.increment(1.0);
+        let admitted = self.breaker().admit(Instant::now());
+        let pass = admitted.inspect_err(|error| self.count(error.label()))?;
+        let call = Call::begin(self, pass);
         let answer = self.everywhere(request, token, deadline).await;
-        self.metrics.in_flight.decrement(1.0);
-        self.metrics.seconds.record(began.elapsed());
-        let outcome = answer.as_ref().err().map_or("answered", VaultError::label);
-        metrics::counter!(format!("{}_vault_requests_total", self.metrics.prefix), "outcome" => outcome)
-            .increment(1);
-        call.note(answer.as_ref().err(), deadline);
+        self.count(answer.as_ref().err().map_or("answered", VaultError::label));
+        call.end(answer.as_ref().err(), deadline);
         answer
     }
 
@@ -174,11 +165,14 @@ impl Inner {
         let first = self.preferred.load(Ordering::Relaxed);
         let mut failed = VaultError::NoTime;
         for place in (0..addresses.len()).map(|place| (first + place) % addresses.len()) {
-            let Some(address) = addresses.get(place) else { continue };
-            let transport = self.transport.load_full();
-            let answer = transport.exchange(address, request, token, deadline).await;
+            let Some(address) = addresses.get(place).filter(|_| Instant::now() < deadline) else { break };
+            let answer = self.exchange(address, request, token, deadline).await;
             match answer.and_then(|raw| raw.judged(address.as_str(), &request.path)) {
-                Err(error) if error.is_outage() => failed = worse(failed, error),
+                Err(error) if error.is_outage() => {
+                    failed = worse(failed, error);
+                    // One that is silent takes all the time there is: whoever comes next begins elsewhere.
+                    self.preferred.store((place + 1) % addresses.len(), Ordering::Relaxed);
+                }
                 answer => {
                     self.preferred.store(place, Ordering::Relaxed);
                     return answer;
@@ -186,6 +180,39 @@ impl Inner {
             }
         }
         Err(failed)
+    }
+
+    /// A connection that fails may need what the files hold by now.
+    async fn exchange(
+        &self,
+        address: &Url,
+        request: &Request,
+        token: Option<&str>,
+        deadline: Instant,
+    ) -> Result<Raw, VaultError> {
+        let transport = self.transport.load_full();
+        let answer = transport.exchange(address, request, token, deadline).await;
+        if !answer.as_ref().is_err_and(VaultError::is_of_the_connection) || self.refresh().is_err() {
+            return answer;
+        }
+        let fresh = self.transport.load_full();
+        if Arc::ptr_eq(&transport, &fresh) {
+            return answer;
+        }
+        fresh.exchange(address, request, token, deadline).await
+    }
+
+    fn refresh(&self) -> Result<(), VaultError> {
+        if let Some(transport) = self.transport.load().refreshed(&self.config)? {
+            tracing::info!("the TLS files of the Vault client have changed");
+            self.transport.store(Arc::new(transport));
+        }
+        Ok(())
+    }
+
+    fn count(&self, outcome: &'static str) {
+        let name = format!("{}_vault_requests_total", self.metrics.prefix);
+        metrics::counter!(name, "outcome" => outcome).increment(1);
     }
 
     fn breaker(&self) -> MutexGuard<'_, Breaker> {
@@ -202,41 +229,6 @@ fn worse(one: VaultError, other: VaultError) -> VaultError {
         _ => 3,
     };
     if tells(&other) >= tells(&one) { other } else { one }
-}
-
-/// A call that the breaker let through: whatever becomes of it, the breaker hears of it.
-struct Call<'a> {
-    inner: &'a Inner,
-    pass: Pass,
-    said: bool,
-}
-
-impl Call<'_> {
-    fn note(&mut self, error: Option<&VaultError>, deadline: Instant) {
-        self.said = true;
-        let now = Instant::now();
-        match error {
-            // A caller in a hurry says nothing about Vault.
-            Some(VaultError::TimedOut { after, .. }) if now >= deadline && *after < LEAST_PATIENCE => {
-                self.inner.breaker().unknown(self.pass);
-            }
-            Some(error) if error.is_outage() => {
-                self.inner.breaker().away(self.pass, error, now, fastrand::f64());
-            }
-            Some(VaultError::NoTime) => self.inner.breaker().unknown(self.pass),
-            _ => self.inner.breaker().answered(),
-        }
-        let away = self.inner.breaker().cause().is_some();
-        self.inner.metrics.available.set(if away { 0.0 } else { 1.0 });
-    }
-}
-
-impl Drop for Call<'_> {
-    fn drop(&mut self) {
-        if !self.said {
-            self.inner.breaker().unknown(self.pass);
-        }
-    }
 }
 
 /// One of those who wait for a place.
@@ -258,9 +250,6 @@ impl Drop for Waiting<'_> {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
-
-/// Below, a call that found no time for an answer proves no outage.
-const LEAST_PATIENCE: Duration = Duration::from_secs(1);
 
 impl std::fmt::Debug for VaultClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -192,6 +192,11 @@ impl VaultError {
         )
     }
 
+    /// Whether there was no whole exchange, for a reason that other TLS files may take away.
+    pub(super) fn is_of_the_connection(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::NotTrusted { .. } | Self::Broken { .. })
+    }
+
     /// The value of a metric's label.
     pub(super) fn label(&self) -> &'static str {
         match self {

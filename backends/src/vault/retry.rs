@@ -12,8 +12,7 @@ use super::VaultError;
 pub(super) fn pause(error: &VaultError, attempt: u32, jitter: f64) -> Option<Duration> {
     let asked = match error {
         VaultError::RateLimited { retry_after } => *retry_after,
-        VaultError::Failing { status: 501, .. } => return None,
-        VaultError::Failing { retry_after, .. } => *retry_after,
+        VaultError::Failing { status: 412 | 500 | 502..=599, retry_after, .. } => *retry_after,
         VaultError::Unreachable { .. } | VaultError::Broken { .. } => None,
         _ => return None,
     };
@@ -60,6 +59,7 @@ mod tests {
             VaultError::Overloaded { queue: 1 },
             VaultError::NoTime,
             failing(501),
+            failing(413),
         ] {
             assert_eq!(pause(&error, 1, 0.5), None, "{error}");
         }

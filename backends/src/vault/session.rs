@@ -268,33 +268,37 @@ impl std::fmt::Debug for VaultSession {
 mod tests {
     use super::*;
 
-    fn auth(seconds: u64, renewable: bool) -> Auth {
-        Auth { client_token: Zeroizing::new("s.secret".to_owned()), lease_duration: seconds, renewable }
+    fn service(lease_duration: u64) -> Auth {
+        Auth { client_token: Zeroizing::new("s.secret".to_owned()), lease_duration, renewable: true }
+    }
+
+    fn batch(lease_duration: u64) -> Auth {
+        Auth { renewable: false, ..service(lease_duration) }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_token_is_renewed_at_two_thirds_and_replaced_when_it_cannot_be() {
         let now = Instant::now();
         for (jitter, first) in [(0.0, 56), (0.5, 66), (0.99, 76)] {
-            let token = Token::of(auth(100, true), now, jitter);
+            let token = Token::of(service(100), now, jitter);
             assert_eq!(token.due(now + Duration::from_secs(first)), Due::Nothing, "{jitter}");
             assert_eq!(token.due(now + Duration::from_secs(first + 1)), Due::Renewal, "{jitter}");
             assert_eq!(token.due(now + Duration::from_secs(99)), Due::Login, "its last moments");
         }
-        let batch = Token::of(auth(100, false), now, 0.5);
-        assert_eq!(batch.due(now + Duration::from_secs(67)), Due::Login);
-        let endless = Token::of(auth(0, false), now, 0.5);
+        let one_of_a_batch = Token::of(batch(100), now, 0.5);
+        assert_eq!(one_of_a_batch.due(now + Duration::from_secs(67)), Due::Login);
+        let endless = Token::of(batch(0), now, 0.5);
         assert_eq!(endless.due(now + Duration::from_secs(1 << 30)), Due::Nothing);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_lease_that_shrinks_below_half_is_worth_a_login() {
-        let (now, token) = (Instant::now(), Token::of(auth(100, true), Instant::now(), 0.5));
-        let stretched = token.stretched(&auth(50, true), now, 0.5).unwrap();
+        let (now, token) = (Instant::now(), Token::of(service(100), Instant::now(), 0.5));
+        let stretched = token.stretched(&service(50), now, 0.5).unwrap();
         assert_eq!(stretched.due(now + Duration::from_secs(32)), Due::Nothing);
         assert_eq!(stretched.due(now + Duration::from_secs(34)), Due::Renewal);
-        assert!(token.stretched(&auth(49, true), now, 0.5).is_none());
-        let twice = stretched.stretched(&auth(49, true), now, 0.5);
+        assert!(token.stretched(&service(49), now, 0.5).is_none());
+        let twice = stretched.stretched(&service(49), now, 0.5);
         assert!(twice.is_none(), "half of what the login gave, not of the last renewal");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{error::Error, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use reqwest::{Client, Method, Url, header::HeaderValue, redirect::Policy};
 use rustify::enums::RequestMethod;
 use rustls::{ClientConfig, RootCertStore};
@@ -86,7 +87,8 @@ impl Transport {
             sent = sent.header("x-vault-token", sensitive(token));
         }
         if !request.body.is_empty() {
-            sent = sent.header("content-type", "application/json").body(request.body.to_vec());
+            sent =
+                sent.header("content-type", "application/json").body(Bytes::from_owner(request.body.clone()));
         }
         let failed = |error: reqwest::Error| error_of(address, error.without_url());
         let mut response = sent.send().await.map_err(failed)?;
@@ -166,14 +168,16 @@ fn error_of(address: &Url, error: reqwest::Error) -> VaultError {
 
 /// What rustls has against the server's certificate, if that is what the connection died of.
 fn distrust(error: &reqwest::Error) -> Option<String> {
-    let mut cause: Option<&(dyn Error + 'static)> = error.source();
+    let mut cause = error.source();
     while let Some(error) = cause {
-        let io = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        let tls = io.and_then(|inner| inner.downcast_ref()).or_else(|| error.downcast_ref::<rustls::Error>());
-        if let Some(rustls::Error::InvalidCertificate(fault)) = tls {
+        if let Some(rustls::Error::InvalidCertificate(fault)) = error.downcast_ref() {
             return Some(fault.to_string());
         }
-        cause = error.source();
+        // An I/O error is no source of what it wraps, another I/O error as a rule.
+        cause = match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            Some(wrapped) => Some(wrapped),
+            None => error.source(),
+        };
     }
     None
 }

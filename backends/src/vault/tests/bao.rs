@@ -1,0 +1,188 @@
+//! A real OpenBao that keeps everything in memory, and its operator.
+
+use std::{
+    net::{Ipv4Addr, TcpListener},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use reqwest::{Client, Method, StatusCode};
+use rustls_pki_types::{CertificateDer, pem::PemObject};
+use serde_json::{Value, json};
+use signet_runtime::tls;
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep};
+
+/// It ends when this is dropped, and also when this process is killed.
+pub(crate) struct Bao {
+    shell: Child,
+    pub(crate) port: u16,
+    url: String,
+    client: Client,
+    pub(crate) directory: TempDir,
+}
+
+/// What the operator asks by.
+const ROOT_TOKEN: &str = "root-of-the-test";
+
+/// Kills the server when the end of its input comes, which our own end brings too.
+const SCRIPT: &str = r#""$@" >log 2>&1 </dev/null & server=$!; read -r _; kill -9 $server"#;
+
+impl Bao {
+    /// Unsealed, with a PKI as our documentation wants one.
+    pub(crate) async fn start() -> Self {
+        Self::started(&[]).await
+    }
+
+    /// The same over TLS, by the authority in `vault-ca.pem`.
+    pub(crate) async fn start_tls() -> Self {
+        Self::started(&["-dev-tls", "-dev-tls-cert-dir=."]).await
+    }
+
+    async fn started(options: &[&str]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let port = free_port();
+        let shell = Command::new("/bin/sh")
+            .current_dir(directory.path())
+            .args(["-c", SCRIPT, "bao"])
+            .arg(executable())
+            .args(["server", "-dev", "-dev-no-store-token"])
+            .arg(format!("-dev-root-token-id={ROOT_TOKEN}"))
+            .arg(format!("-dev-listen-address=127.0.0.1:{port}"))
+            .args(options)
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (scheme, authority) = if options.is_empty() {
+            ("http", Vec::new())
+        } else {
+            ("https", authority(directory.path()).await)
+        };
+        let tls = tls::client_config(&authority).unwrap();
+        let client = Client::builder().tls_backend_preconfigured(tls).no_proxy().build().unwrap();
+        let url = format!("{scheme}://127.0.0.1:{port}/v1");
+        let bao = Self { shell, port, url, client, directory };
+        bao.until_active().await;
+        bao.set_up_pki().await;
+        bao
+    }
+
+    async fn until_active(&self) {
+        let end = Instant::now() + Duration::from_secs(30);
+        while self.ask(Method::GET, "sys/health", &Value::Null).await.map(|(status, _)| status).ok()
+            != Some(StatusCode::OK)
+        {
+            assert!(Instant::now() < end, "OpenBao is not active: {}", self.log());
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
+    }
+
+    /// What `bao write` does.
+    pub(crate) async fn write(&self, path: &str, what: Value) -> Value {
+        self.must(Method::POST, path, what).await
+    }
+
+    async fn must(&self, method: Method, path: &str, what: Value) -> Value {
+        let (status, answer) = self.ask(method, path, &what).await.unwrap();
+        assert!(status.is_success(), "{path}: {status} {answer}");
+        answer
+    }
+
+    async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        what: &Value,
+    ) -> Result<(StatusCode, Value), reqwest::Error> {
+        let request =
+            self.client.request(method, format!("{}/{path}", self.url)).header("x-vault-token", ROOT_TOKEN);
+        let request = if what.is_null() { request } else { request.body(what.to_string()) };
+        let answer = request.send().await?;
+        let (status, body) = (answer.status(), answer.text().await?);
+        Ok((status, serde_json::from_str(&body).unwrap_or_default()))
+    }
+
+    pub(crate) async fn seal(&self) {
+        self.write("sys/seal", json!({})).await;
+    }
+
+    pub(crate) async fn unseal(&self) {
+        let log = self.log();
+        let key = log.lines().find_map(|line| line.strip_prefix("Unseal Key: ")).unwrap();
+        self.write("sys/unseal", json!({"key": key})).await;
+        self.until_active().await;
+    }
+
+    async fn set_up_pki(&self) {
+        self.write("sys/mounts/pki", json!({"type": "pki", "config": {"max_lease_ttl": "87600h"}})).await;
+        let root = json!({"issuer_name": "root", "common_name": "root", "key_type": "ec", "ttl": "87600h"});
+        self.write("pki/root/generate/internal", root).await;
+        self.write("pki/roles/signet-workload", role()).await;
+        let policy = "path \"pki/sign/*\" { capabilities = [\"update\"] }
+                      path \"pki/issuer/+/sign/*\" { capabilities = [\"update\"] }
+                      path \"pki/issuer/+/sign-intermediate\" { capabilities = [\"update\"] }";
+        self.write("sys/policies/acl/signet", json!({"policy": policy})).await;
+    }
+}
+
+impl Drop for Bao {
+    fn drop(&mut self) {
+        // The end of its input.
+        drop(self.shell.stdin.take());
+        let _end = self.shell.wait();
+    }
+}
+
+/// What its certificate is from, as soon as it has made that.
+async fn authority(directory: &Path) -> Vec<CertificateDer<'static>> {
+    let end = Instant::now() + Duration::from_secs(30);
+    loop {
+        let pem = std::fs::read(directory.join("vault-ca.pem")).unwrap_or_default();
+        if let Ok(one) = CertificateDer::from_pem_slice(&pem) {
+            return vec![one];
+        }
+        assert!(Instant::now() < end, "OpenBao makes no certificate");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// A role as `vault setup` prints it.
+pub(crate) fn role() -> Value {
+    json!({
+        "use_csr_sans": false,
+        "use_csr_common_name": false,
+        "require_cn": false,
+        "allow_localhost": false,
+        "key_type": "ec",
+        "key_bits": 256,
+        "key_usage": ["DigitalSignature"],
+        "basic_constraints_valid_for_non_ca": true,
+        "allowed_uri_sans": ["spiffe://cluster.local/*"],
+        "no_store": true,
+        "max_ttl": "24h",
+    })
+}
+
+/// In development it takes the port after it too, for a cluster that it has none of.
+fn free_port() -> u16 {
+    loop {
+        let one = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = one.local_addr().unwrap().port();
+        if port.checked_add(1).is_some_and(|next| TcpListener::bind((Ipv4Addr::LOCALHOST, next)).is_ok()) {
+            return port;
+        }
+    }
+}
+
+/// What `scripts/openbao` finds or builds.
+fn executable() -> PathBuf {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/openbao");
+    let found = Command::new(script).output().unwrap();
+    assert!(found.status.success(), "{}", String::from_utf8_lossy(&found.stderr));
+    PathBuf::from(String::from_utf8(found.stdout).unwrap().trim())
+}
