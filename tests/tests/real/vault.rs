@@ -6,6 +6,7 @@ mod intermediate;
 mod leaves;
 mod logins;
 mod outage;
+mod workload;
 
 use std::sync::Arc;
 use std::time::Duration;
