@@ -86,8 +86,8 @@ impl<'a> Reading<'a> {
     fn remark_if_shared(&mut self, file: &'static str) {
         if matches!(self.snapshot.content(file), Content::Read(mounted) if mounted.readable_by_all) {
             self.remarks.push(format!(
-                "{file}: every user of this machine or container may read it; if others than the CA run there, set \
-                 `defaultMode: 0400` for the volume, or `chmod o-r` the file"
+                "{file}: every user of this machine or container may read it; if others than the CA run there, \
+                 set `defaultMode: 0400` for the volume, or `chmod o-r` the file"
             ));
         }
     }
@@ -120,10 +120,10 @@ fn parse(file: &'static str, text: &str, max: usize) -> Result<Vec<Found>, PemPr
     if all.is_empty() { Err(PemProblem::None) } else { Ok(all) }
 }
 
-const TWO_AUTHORITIES: &str = "it has two authorities, ca-cert.pem with ca-key.pem and tls.crt with tls.key; leave the \
-                               one that is to sign";
-const NO_AUTHORITY: &str = "it has no authority in it; put ca-cert.pem, ca-key.pem, root-cert.pem and cert-chain.pem \
-                            there, or tls.crt, tls.key and ca.crt";
+const TWO_AUTHORITIES: &str = "it has two authorities, ca-cert.pem with ca-key.pem and tls.crt with tls.key; \
+                               leave the one that is to sign";
+const NO_AUTHORITY: &str = "it has no authority in it; put ca-cert.pem, ca-key.pem, root-cert.pem and \
+                            cert-chain.pem there, or tls.crt, tls.key and ca.crt";
 
 /// Of one file; a chain has two or three.
 pub(super) const MAX_BETWEEN: usize = 16;
