@@ -10,9 +10,9 @@ use crate::{SignError, Signer};
 
 /// Signs with a key held in memory.
 ///
-/// With ECDSA and Ed25519 inline, on the thread that asks: a signature takes 17 µs (P-384: 150), and handing it to
-/// another thread would cost as much. RSA takes up to some milliseconds, for which no serving core may stand still:
-/// it goes to threads of its own, at most [`POOLED`] at once, and the rest waits its turn.
+/// With ECDSA and Ed25519 inline, on the thread that asks: a signature takes 17 µs (P-384: 150), and handing
+/// it to another thread would cost as much. RSA takes up to some milliseconds, for which no serving core may
+/// stand still: it goes to threads of its own, at most [`POOLED`] at once, and the rest waits its turn.
 #[derive(Debug)]
 pub struct LocalSigner {
     key: Arc<SigningKey>,

@@ -19,8 +19,8 @@ mod forms;
 
 use forms::{EcPrivateKey, PrivateKeyInfo};
 
-/// ECDSA P-256 or P-384, Ed25519, or RSA of 2048 to 4096 bits, from PKCS#8 (RFC 5958), SEC1 (RFC 5915) or PKCS#1
-/// (RFC 8017).
+/// ECDSA P-256 or P-384, Ed25519, or RSA of 2048 to 4096 bits, from PKCS#8 (RFC 5958), SEC1 (RFC 5915) or
+/// PKCS#1 (RFC 8017).
 ///
 /// Its encoding is zeroised on drop and never printed; it cannot be cloned.
 pub struct SigningKey {
@@ -43,7 +43,8 @@ enum Pair {
 }
 
 impl SigningKey {
-    /// From a PEM text with exactly one private key. Other blocks (certificates, `EC PARAMETERS`) may stand beside it.
+    /// From a PEM text with exactly one private key. Other blocks (certificates, `EC PARAMETERS`) may stand
+    /// beside it.
     ///
     /// # Errors
     /// See [`SigningKeyError`]; nothing of the key is in it.
@@ -102,8 +103,8 @@ impl SigningKey {
         }
     }
 
-    /// Whether a signature takes so long that nothing else should wait for it: with RSA 0.3 to 3 ms, with every other
-    /// kind below 0.2 ms.
+    /// Whether a signature takes so long that nothing else should wait for it: with RSA 0.3 to 3 ms, with
+    /// every other kind below 0.2 ms.
     pub fn is_slow(&self) -> bool {
         matches!(self.pair, Pair::Rsa(_))
     }
@@ -208,19 +209,20 @@ pub enum SigningKeyError {
     NotPem,
     /// There is none.
     #[error(
-        "it has no private key in it: want one `PRIVATE KEY`, `EC PRIVATE KEY` or `RSA PRIVATE KEY` block in PEM"
+        "it has no private key in it: want one `PRIVATE KEY`, `EC PRIVATE KEY` or `RSA PRIVATE KEY` block in \
+         PEM"
     )]
     Absent,
     /// Which of them signs?
     #[error("it has several private keys in it; leave the one that belongs to the certificate")]
     Several,
     /// An elliptic-curve key that only has its private half.
-    #[error(
-        "the private key lacks its public half; add it with `openssl ec -in old.pem -conv_form uncompressed -out new.pem`"
-    )]
+    #[error("the private key lacks its public half; add it with `openssl {EC} -out new.pem`")]
     NoPublicHalf,
     /// Damaged, or its two halves do not belong together.
-    #[error("the private key is refused ({reason}); if it is whole, write it anew with `openssl {} -out new.pem`", .remedy)]
+    #[error(
+        "the private key is refused ({reason}); if it is whole, write it anew with `openssl {remedy} -out new.pem`"
+    )]
     Rejected {
         /// What is wrong with it; nothing of the key.
         reason: String,

@@ -10,8 +10,8 @@ use crate::hex::hex;
 use crate::x509::{AltName, Certificate, X509Error, oid};
 use crate::{PublicKey, PublicKeyError, Validity};
 
-/// What stands in a well-formed certificate. Nothing of it is proven: this is for showing whose certificate it is, and
-/// what is new in it, never for deciding whether to trust it.
+/// What stands in a well-formed certificate. Nothing of it is proven: this is for showing whose certificate
+/// it is, and what is new in it, never for deciding whether to trust it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateSummary {
     serial: String,

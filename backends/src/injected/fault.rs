@@ -12,8 +12,8 @@ use signet_runtime::telemetry::chain;
 
 /// Everything that is wrong with the files of a directory, each with its file and the remedy.
 ///
-/// Displayed as `/etc/cacerts: 2 faults. ca-key.pem: .... root-cert.pem: ....`. Nothing of a key is in it, and nothing
-/// that changes while the files do not, so that it can be compared with what was told before.
+/// Displayed as `/etc/cacerts: 2 faults. ca-key.pem: .... root-cert.pem: ....`. Nothing of a key is in it,
+/// and nothing that changes while the files do not, so that it can be compared with what was told before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Faults {
     directory: PathBuf,
@@ -45,7 +45,8 @@ pub(super) enum Problem {
     Key(#[from] SigningKeyError),
     /// Two files that do not belong together.
     #[error(
-        "holds another key than the one that {certificate} is for; put the two together that were made together"
+        "holds another key than the one that {certificate} is for; put the two together that were made \
+         together"
     )]
     AnotherKey {
         /// The file of the certificate.
@@ -141,7 +142,8 @@ pub(super) enum Limit {
     },
     /// RFC 5280 §4.2.1.9.
     #[error(
-        "allows {allowed} CA certificates below it (pathLenConstraint), and {below} are there; have it, or what is below, issued anew"
+        "allows {allowed} CA certificates below it (pathLenConstraint), and {below} are there; have it, or \
+         what is below, issued anew"
     )]
     PathLength {
         /// What it says.

@@ -111,8 +111,8 @@ impl Terms<'_> {
         faults
     }
 
-    /// The way up with the fewest faults, to a root that signs itself if there is one, and the shortest of those; and
-    /// the faults.
+    /// The way up with the fewest faults, to a root that signs itself if there is one, and the shortest of
+    /// those; and the faults.
     fn best_way<'f>(
         &self,
         signer: &'f Found,
@@ -169,8 +169,8 @@ impl Terms<'_> {
         (validity.remaining(now) < wanted).then_some(Limit::EndsSoon { end: validity.not_after(), wanted })
     }
 
-    /// Roots beside the one that leaves lead to may come later, or be over: they are for the leaves of others, and must
-    /// not keep this authority from signing.
+    /// Roots beside the one that leaves lead to may come later, or be over: they are for the leaves of
+    /// others, and must not keep this authority from signing.
     fn remarks(&self, way: &Way<'_>, roots: &[Found]) -> Vec<String> {
         let mut remarks = Vec::new();
         for root in roots.iter().filter(|root| root.der != way.root.der) {

@@ -36,8 +36,8 @@ impl Found {
     }
 }
 
-/// A way up: what peers must be sent, the certificate that signs first, and the root that they hold. If that root signs
-/// itself, nothing stands between.
+/// A way up: what peers must be sent, the certificate that signs first, and the root that they hold. If that
+/// root signs itself, nothing stands between.
 #[derive(Debug, Clone)]
 pub(super) struct Way<'a> {
     pub(super) between: Vec<&'a Found>,

@@ -64,8 +64,8 @@ pub(super) struct Snapshot {
 pub(super) struct Digest([u8; 32]);
 
 impl Snapshot {
-    /// Reads each file once. A change meanwhile can mix two sets, unless it is Kubernetes' own: the link that it
-    /// changes is followed once, for all files.
+    /// Reads each file once. A change meanwhile can mix two sets, unless it is Kubernetes' own: the link that
+    /// it changes is followed once, for all files.
     pub(super) fn take(directory: &Path) -> Self {
         let data = directory.join(DATA);
         let source = data.canonicalize().unwrap_or_else(|_no_such_link| directory.to_owned());

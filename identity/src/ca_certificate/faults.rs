@@ -20,7 +20,8 @@ impl CaCertificate {
         )
     }
 
-    /// Everything that keeps a certificate from standing above one that signs SVIDs, as an intermediate or as a root.
+    /// Everything that keeps a certificate from standing above one that signs SVIDs, as an intermediate or as
+    /// a root.
     ///
     /// Less than of the one that signs: no leaf points at its key, and a root without keyUsage, as
     /// `openssl req -x509` makes it, may sign all the same (RFC 5280 §4.2.1.3).

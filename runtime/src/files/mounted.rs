@@ -1,4 +1,5 @@
-//! Files that somebody else put in place for this process to read, as Kubernetes mounts Secrets and ConfigMaps.
+//! Files that somebody else put in place for this process to read, as Kubernetes mounts Secrets and
+//! ConfigMaps.
 
 use std::{
     fs::{File, Metadata},
@@ -25,8 +26,9 @@ pub struct Mounted {
 
 /// The content of a regular file that not everybody may write.
 ///
-/// Mode 0600 is not demanded: Kubernetes gives the files of a Secret to root with mode 0644, or 0440 with `fsGroup`,
-/// and says by the mount who sees them. Who could write them would decide what this process trusts.
+/// Mode 0600 is not demanded: Kubernetes gives the files of a Secret to root with mode 0644, or 0440 with
+/// `fsGroup`, and says by the mount who sees them. Who could write them would decide what this process
+/// trusts.
 ///
 /// # Errors
 /// [`FileError::WritableByAll`], [`FileError::TooLarge`] above 1 MiB, [`FileError::Unreadable`].
@@ -43,8 +45,8 @@ pub fn read_mounted(path: &Path) -> Result<Mounted, FileError> {
     Ok(Mounted { content, readable_by_all: metadata.mode() & 0o004 != 0 })
 }
 
-/// Refuses a directory in which everybody may replace the files; with the sticky bit, as the root of a mounted Secret
-/// has it, only their owners may.
+/// Refuses a directory in which everybody may replace the files; with the sticky bit, as the root of a
+/// mounted Secret has it, only their owners may.
 ///
 /// # Errors
 /// [`FileError::WritableByAll`], [`FileError::Unreadable`].

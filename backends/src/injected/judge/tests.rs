@@ -223,7 +223,7 @@ const FAULTS_OF_FILES: &[Row] = &[
     (
         "no chain",
         |files, _| drop(files.remove("cert-chain.pem")),
-        "ca-cert.pem: `CN=signer` leads to no root of root-cert.pem: its issuer `CN=between` is in none of the files",
+        "ca-cert.pem: `CN=signer` leads to no root of root-cert.pem: its issuer `CN=between` is in none",
     ),
     ("empty roots", |files, _| put(files, "root-cert.pem", ""), "root-cert.pem: has no certificate in it"),
     (
@@ -275,7 +275,7 @@ const FAULTS_OF_FILES: &[Row] = &[
     (
         "both layouts",
         |files, pki| files.extend(pki.tls()),
-        ": 1 fault. it has two authorities, ca-cert.pem with ca-key.pem and tls.crt with tls.key; leave the one",
+        ": 1 fault. it has two authorities, ca-cert.pem with ca-key.pem and tls.crt with tls.key; leave",
     ),
     (
         "nothing",
@@ -295,7 +295,7 @@ const FAULTS_OF_FILES: &[Row] = &[
     (
         "the root is not among the roots",
         |files, _| put(files, "root-cert.pem", &Ca::root("other").pem()),
-        "`CN=between` leads to no root of root-cert.pem: its issuer `CN=root` is self-signed and not there; add it",
+        "`CN=between` leads to no root of root-cert.pem: its issuer `CN=root` is self-signed and not there",
     ),
     (
         "a root of the same name",
