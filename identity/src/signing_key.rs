@@ -221,7 +221,8 @@ pub enum SigningKeyError {
     NoPublicHalf,
     /// Damaged, or its two halves do not belong together.
     #[error(
-        "the private key is refused ({reason}); if it is whole, write it anew with `openssl {remedy} -out new.pem`"
+        "the private key is refused ({reason}); if it is whole, write it anew with \
+         `openssl {remedy} -out new.pem`"
     )]
     Rejected {
         /// What is wrong with it; nothing of the key.

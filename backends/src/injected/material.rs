@@ -86,8 +86,8 @@ impl<'a> Reading<'a> {
     fn remark_if_shared(&mut self, file: &'static str) {
         if matches!(self.snapshot.content(file), Content::Read(mounted) if mounted.readable_by_all) {
             self.remarks.push(format!(
-                "{file}: every user of this machine or container may read it; if others than the CA run there, \
-                 set `defaultMode: 0400` for the volume, or `chmod o-r` the file"
+                "{file}: every user of this machine or container may read it; if others than the CA run \
+                 there, set `defaultMode: 0400` for the volume, or `chmod o-r` the file"
             ));
         }
     }
