@@ -5,8 +5,8 @@ use signet_identity::Clock;
 
 use crate::{config::Config, process::SERVING_CERTIFICATE_LIFETIME, trust::Origin};
 
-/// The whole path to a signature, to be tried. With a kind of authority that does not sign by Vault, what `vault` would
-/// need. `None`: there is no `[vault]`.
+/// The whole path to a signature, to be tried. With a kind of authority that does not sign by Vault, what `vault`
+/// would need. `None`: there is no `[vault]`.
 pub fn check<'a>(config: &Config, clock: &'a dyn Clock) -> Option<VaultCheck<'a>> {
     let purpose = match config.authority.kind {
         Origin::VaultIntermediate => Purpose::Intermediate,

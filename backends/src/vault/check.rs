@@ -1,7 +1,7 @@
 //! Tries the whole path to a signature by Vault, and says what holds and what an operator has to mend.
 //!
-//! Nothing is changed at Vault but for a token that is given back, and for what a role with `no_store=false` stores of
-//! the throw-away certificates. Each step is bounded by `vault.timeout`.
+//! Nothing is changed at Vault but for a token that is given back, and for what a role with `no_store=false`
+//! stores of the throw-away certificates. Each step is bounded by `vault.timeout`.
 
 mod attempt;
 mod finding;

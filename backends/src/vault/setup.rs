@@ -1,5 +1,5 @@
-//! What has to be set up at Vault for a configuration, printed for an operator to read and apply: the policy, the roles
-//! of the PKI, and the role of the login. Least privilege: nothing but to ask for signatures, and to live on.
+//! What has to be set up at Vault for a configuration, printed for an operator to read and apply: the policy, the
+//! roles of the PKI, and the role of the login. Least privilege: nothing but to ask for signatures, and to live on.
 //!
 //! The PKI itself, with its root, is not made here: it is an organisation's, and signs for others too.
 

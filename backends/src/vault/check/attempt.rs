@@ -27,8 +27,8 @@ pub(super) struct Attempt<'a> {
 impl Attempt<'_> {
     /// Tells what came of it. Whether all is well.
     ///
-    /// The CSR carries another name than the one that is asked for, as a hostile one would: a role that signs what
-    /// stands in CSRs is found out.
+    /// The CSR carries another name than the one that is asked for, as a hostile one would: a role that signs
+    /// what stands in CSRs is found out.
     pub(super) async fn run(&self, findings: &mut Findings<'_>) -> bool {
         let Wanted { step, role, .. } = *self.wanted;
         match self.signed().await {

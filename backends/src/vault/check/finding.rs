@@ -68,10 +68,10 @@ impl<'a> Findings<'a> {
     }
 }
 
-/// A time as people say it, in its two largest units; to the minute, if it is more than an hour.
+/// A time as people say it, in its two largest units; to the minute, if it is more than ten.
 pub(super) fn days(time: Duration) -> String {
     let seconds = match time.as_secs() {
-        few @ ..3570 => few,
+        few @ ..600 => few,
         many => (many + 30) / 60 * 60,
     };
     let units =
@@ -95,6 +95,7 @@ mod tests {
         for (seconds, said) in [
             (0, "0s"),
             (59, "59s"),
+            (1799, "30m"),
             (3600, "1h"),
             (3661, "1h 1m"),
             (86_399, "1d"),

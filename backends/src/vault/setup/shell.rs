@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use super::{Settings, Signs, VaultSetup};
+use super::{Settings, Signs, VaultSetup, login::LoginRole};
 use crate::vault::AuthMethod;
 
 pub(super) fn print(setup: &VaultSetup<'_>) -> String {
@@ -13,18 +13,24 @@ pub(super) fn print(setup: &VaultSetup<'_>) -> String {
         let _ = writeln!(text, "export VAULT_NAMESPACE={}", quoted(namespace));
     }
     let rules: Vec<String> = setup.rules().iter().map(super::Rule::text).collect();
+    let (name, rules, mount) = (setup.name(), rules.join("\n"), &setup.config.auth.mount);
     let _ = write!(
         text,
-        "\n# What it may do, and nothing else.\n\"$cli\" policy write {} - <<'END'\n{}\nEND\n",
-        setup.name(),
-        rules.join("\n")
+        r#"
+# What it may do, and nothing else.
+"$cli" policy write {name} - <<'END'
+{rules}
+END
+"#
     );
     text.push_str(&login(setup));
     if matches!(setup.signs, Signs::Workloads { .. }) {
         let _ = write!(
             text,
-            "\n# Ties the SPIFFE ID to the service account of the token.\naccessor=$(\"$cli\" read -field=accessor sys/auth/{})\n",
-            setup.config.auth.mount
+            r#"
+# Ties the SPIFFE ID to the service account of the token.
+accessor=$("$cli" read -field=accessor sys/auth/{mount})
+"#
         );
     }
     for role in setup.roles("${accessor}") {
@@ -37,44 +43,49 @@ pub(super) fn print(setup: &VaultSetup<'_>) -> String {
 }
 
 fn login(setup: &VaultSetup<'_>) -> String {
-    let mount = &setup.config.auth.mount;
+    let (name, mount) = (setup.name(), &setup.config.auth.mount);
     let Some(role) = setup.login() else {
         return format!(
-            "\n# A token, into the file that `vault.auth.token_file` names; somebody has to keep it fresh:\n\
-             # \"$cli\" token create -orphan -no-default-policy -policy={} -period=24h -field=token\n",
-            setup.name()
+            r#"
+# A token, into the file that `vault.auth.token_file` names; somebody has to keep it fresh:
+# "$cli" token create -orphan -no-default-policy -policy={name} -period=24h -field=token
+"#
         );
     };
+    let (method, configured) = (role.method, configured(setup, &role.name));
+    let written = match &setup.config.auth.method {
+        AuthMethod::Cert { .. } => certificate_role(mount, &role),
+        _ => write_json(&format!("auth/{mount}/role/{}", role.name), &role.settings, "'END'"),
+    };
     let mut text = format!(
-        "\n# How it logs in. A method that is mounted already is left as it is.\n\
-         if ! \"$cli\" read -field=accessor sys/auth/{mount} >/dev/null 2>&1; then\n  \"$cli\" auth enable -path={mount} {}\n",
-        role.method
+        r#"
+# How it logs in. A method that is mounted already is left as it is.
+if ! "$cli" read -field=accessor sys/auth/{mount} >/dev/null 2>&1; then
+  "$cli" auth enable -path={mount} {method}
+{configured}fi
+{written}"#
     );
-    text.push_str(&configured(setup, &role.name));
-    text.push_str("fi\n");
-    match &setup.config.auth.method {
-        AuthMethod::Cert { .. } => {
-            let pairs = role.settings.iter().map(|(key, value)| format!(" {key}={}", quoted(&flat(value))));
-            let _ = writeln!(
-                text,
-                "\"$cli\" write auth/{mount}/certs/{} certificate=@\"${{CLIENT_CA:?a PEM file with the authority of \
-                 the client certificate}}\" allowed_common_names=\"${{CLIENT_NAME:?the common name in it}}\"{}",
-                quoted(&role.name),
-                pairs.collect::<String>()
-            );
-        }
-        _ => text.push_str(&write_json(&format!("auth/{mount}/role/{}", role.name), &role.settings, "'END'")),
-    }
     if matches!(setup.config.auth.method, AuthMethod::AppRole { .. }) {
         let _ = write!(
             text,
-            "# Into the files that `vault.auth.role_id_file` and `secret_id_file` name:\n\
-             # \"$cli\" read -field=role_id auth/{mount}/role/{0}/role-id\n\
-             # \"$cli\" write -f -field=secret_id auth/{mount}/role/{0}/secret-id\n",
-            role.name
+            r#"# Into the files that `vault.auth.role_id_file` and `secret_id_file` name:
+# "$cli" read -field=role_id auth/{mount}/role/{name}/role-id
+# "$cli" write -f -field=secret_id auth/{mount}/role/{name}/secret-id
+"#
         );
     }
     text
+}
+
+fn certificate_role(mount: &str, role: &LoginRole) -> String {
+    let pairs = role.settings.iter().map(|(key, value)| format!(" \\\n  {key}={}", quoted(&flat(value))));
+    let (name, pairs) = (quoted(&role.name), pairs.collect::<String>());
+    format!(
+        r#""$cli" write auth/{mount}/certs/{name} \
+  certificate=@"${{CLIENT_CA:?a PEM file with the authority of the client certificate}}" \
+  allowed_common_names="${{CLIENT_NAME:?the common name in it}}"{pairs}
+"#
+    )
 }
 
 /// What a method needs to know once.
@@ -82,24 +93,33 @@ fn configured(setup: &VaultSetup<'_>, role: &str) -> String {
     let mount = &setup.config.auth.mount;
     match &setup.config.auth.method {
         AuthMethod::Kubernetes { .. } => format!(
-            "  \"$cli\" write auth/{mount}/config kubernetes_host=\"${{KUBERNETES_HOST:-https://kubernetes.default.svc}}\"\n"
+            r#"  # A Vault outside of the cluster is told where the API server is, and under which authority. Who logs in
+  # there must be allowed to create tokenreviews (system:auth-delegator).
+  "$cli" write auth/{mount}/config \
+    kubernetes_host="${{KUBERNETES_HOST:-https://kubernetes.default.svc}}" \
+    ${{KUBERNETES_CA:+kubernetes_ca_cert=@"$KUBERNETES_CA" disable_local_ca_jwt=true}}
+"#
         ),
         AuthMethod::Jwt { role: named, .. } => {
             let issuer = match setup.token_issuer() {
-                Some(issuer) => format!("  TOKEN_ISSUER=${{TOKEN_ISSUER:-{}}}\n", quoted(&issuer)),
-                None => {
-                    "  : \"${TOKEN_ISSUER:?the iss of the cluster's service-account tokens}\"\n".to_owned()
-                }
+                Some(issuer) => format!("TOKEN_ISSUER=${{TOKEN_ISSUER:-{}}}", quoted(&issuer)),
+                None => r#": "${TOKEN_ISSUER:?the iss of the cluster's service-account tokens}""#.to_owned(),
             };
-            let default =
-                if named.is_none() { format!(" default_role={}", quoted(role)) } else { String::new() };
+            let default = match named {
+                None => format!(" default_role={}", quoted(role)),
+                Some(_) => String::new(),
+            };
             format!(
-                "{issuer}  # Its keys: by OIDC discovery, or out of a PEM file.\n  \
-                 if [ -n \"${{TOKEN_KEYS:-}}\" ]; then\n    \
-                 \"$cli\" write auth/{mount}/config bound_issuer=\"$TOKEN_ISSUER\" jwt_validation_pubkeys=@\"$TOKEN_KEYS\"{default}\n  \
-                 else\n    \
-                 \"$cli\" write auth/{mount}/config bound_issuer=\"$TOKEN_ISSUER\" oidc_discovery_url=\"$TOKEN_ISSUER\"{default}\n  \
-                 fi\n"
+                r#"  {issuer}
+  # Its keys: out of a PEM file, or by OIDC discovery.
+  if [ -n "${{TOKEN_KEYS:-}}" ]; then
+    "$cli" write auth/{mount}/config bound_issuer="$TOKEN_ISSUER"{default} \
+      jwt_validation_pubkeys=@"$TOKEN_KEYS"
+  else
+    "$cli" write auth/{mount}/config bound_issuer="$TOKEN_ISSUER"{default} \
+      oidc_discovery_url="$TOKEN_ISSUER"
+  fi
+"#
             )
         }
         AuthMethod::AppRole { .. } | AuthMethod::Cert { .. } | AuthMethod::TokenFile { .. } => String::new(),
@@ -130,8 +150,8 @@ fn quoted(text: &str) -> String {
 }
 
 const HEAD: &str = "#!/bin/sh
-# What Vault or OpenBao needs for Signet. Read it, then run it as somebody who may write policies, roles and login
-# methods there, with VAULT_ADDR and VAULT_TOKEN set. It can be run again. It holds no secret.
+# What Vault or OpenBao needs for Signet. Read it, then run it as somebody who may write policies, roles and
+# login methods there, with VAULT_ADDR and VAULT_TOKEN set. It can be run again. It holds no secret.
 set -eu
 cli=${VAULT_CLI:-$(command -v bao || command -v vault)}
 ";

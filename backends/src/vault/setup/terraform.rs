@@ -48,54 +48,70 @@ fn login(setup: &VaultSetup<'_>, text: &mut String) -> &'static str {
         );
         return "vault_auth_backend";
     };
-    let (backend, role_type) = match setup.config.auth.method {
-        AuthMethod::Jwt { .. } => ("vault_jwt_auth_backend", "vault_jwt_auth_backend_role"),
-        AuthMethod::Kubernetes { .. } => ("vault_auth_backend", "vault_kubernetes_auth_backend_role"),
-        AuthMethod::AppRole { .. } => ("vault_auth_backend", "vault_approle_auth_backend_role"),
+    let (backend, method) = match setup.config.auth.method {
+        AuthMethod::Jwt { .. } => ("vault_jwt_auth_backend", jwt(setup, &role.name)),
+        _ => ("vault_auth_backend", mounted(mount, role.method)),
+    };
+    let name = hcl(&Value::from(role.name.as_str()));
+    let (special, role_type, named) = match setup.config.auth.method {
+        AuthMethod::Jwt { .. } => ("", "vault_jwt_auth_backend_role", format!("role_name = {name}")),
+        AuthMethod::Kubernetes { .. } => {
+            (KUBERNETES, "vault_kubernetes_auth_backend_role", format!("role_name = {name}"))
+        }
+        AuthMethod::AppRole { .. } => ("", "vault_approle_auth_backend_role", format!("role_name = {name}")),
         AuthMethod::Cert { .. } | AuthMethod::TokenFile { .. } => {
-            ("vault_auth_backend", "vault_cert_auth_backend_role")
+            (CLIENT, "vault_cert_auth_backend_role", format!("name      = {name}\n{BY_CLIENT}"))
         }
     };
-    if let AuthMethod::Jwt { role: named, .. } = &setup.config.auth.method {
-        let issuer = setup.token_issuer();
-        let default = issuer
-            .map_or_else(String::new, |issuer| format!("\n  default     = {}", hcl(&Value::from(issuer))));
-        let _ = write!(
-            text,
-            "\nvariable \"token_issuer\" {{\n  description = \"iss of the cluster's service-account tokens\"{default}\n}}\n\
-             \n# One that is there already: terraform import vault_jwt_auth_backend.login {mount}\n\
-             resource \"{backend}\" \"login\" {{\n  path               = \"{mount}\"\n  bound_issuer       = var.token_issuer\n  \
-             oidc_discovery_url = var.token_issuer\n"
-        );
-        if named.is_none() {
-            let _ = writeln!(text, "  default_role       = {}", hcl(&Value::from(role.name.as_str())));
-        }
-        text.push_str("}\n");
-    } else {
-        let _ = write!(
-            text,
-            "\n# One that is there already: terraform import vault_auth_backend.login {mount}\n\
-             resource \"{backend}\" \"login\" {{\n  type = \"{}\"\n  path = \"{mount}\"\n}}\n",
-            role.method
-        );
-    }
-    match setup.config.auth.method {
-        AuthMethod::Kubernetes { .. } => text.push_str(KUBERNETES),
-        AuthMethod::Cert { .. } => text.push_str(CLIENT),
-        _ => {}
-    }
-    let name =
-        if matches!(setup.config.auth.method, AuthMethod::Cert { .. }) { "name     " } else { "role_name" };
     let _ = write!(
         text,
-        "\nresource \"{role_type}\" \"login\" {{\n  backend   = {backend}.login.path\n  {name} = {}\n",
-        hcl(&Value::from(role.name.as_str()))
+        r#"{method}{special}
+resource "{role_type}" "login" {{
+  backend   = {backend}.login.path
+  {named}
+"#
     );
-    if matches!(setup.config.auth.method, AuthMethod::Cert { .. }) {
-        text.push_str("  certificate          = var.client_ca\n  allowed_common_names = [var.client_name]\n");
-    }
     settings(text, &role.settings, "");
     backend
+}
+
+fn mounted(mount: &str, method: &str) -> String {
+    format!(
+        r#"
+# One that is there already: terraform import vault_auth_backend.login {mount}
+resource "vault_auth_backend" "login" {{
+  type = "{method}"
+  path = "{mount}"
+}}
+"#
+    )
+}
+
+fn jwt(setup: &VaultSetup<'_>, role: &str) -> String {
+    let mount = &setup.config.auth.mount;
+    let issuer = setup.token_issuer();
+    let issuer = issuer.map(|issuer| format!("\n  default     = {}", hcl(&Value::from(issuer))));
+    let default = match &setup.config.auth.method {
+        AuthMethod::Jwt { role: None, .. } => {
+            Some(format!("\n  default_role       = {}", hcl(&Value::from(role))))
+        }
+        _ => None,
+    };
+    let (issuer, default) = (issuer.unwrap_or_default(), default.unwrap_or_default());
+    format!(
+        r#"
+variable "token_issuer" {{
+  description = "iss of the cluster's service-account tokens"{issuer}
+}}
+
+# One that is there already: terraform import vault_jwt_auth_backend.login {mount}
+resource "vault_jwt_auth_backend" "login" {{
+  path               = "{mount}"
+  bound_issuer       = var.token_issuer
+  oidc_discovery_url = var.token_issuer{default}
+}}
+"#
+    )
 }
 
 /// The rest of a block. `reference` is ours, and stays one.
@@ -117,28 +133,41 @@ fn hcl(value: &Value) -> String {
     value.to_string().replace("${", "$${").replace("%{", "%%{")
 }
 
-const HEAD: &str = "# What Vault or OpenBao needs for Signet, for Terraform or OpenTofu with the provider hashicorp/vault. It holds no
-# secret.
+const HEAD: &str =
+    "# What Vault or OpenBao needs for Signet, for Terraform or OpenTofu with the provider hashicorp/vault.
+# It holds no secret.
 ";
 
-const KUBERNETES: &str = "
-variable \"kubernetes_host\" {
-  description = \"the API server, as Vault reaches it\"
-  default     = \"https://kubernetes.default.svc\"
+const KUBERNETES: &str = r#"
+variable "kubernetes_host" {
+  description = "the API server, as Vault reaches it"
+  default     = "https://kubernetes.default.svc"
 }
 
-resource \"vault_kubernetes_auth_backend_config\" \"login\" {
-  backend         = vault_auth_backend.login.path
-  kubernetes_host = var.kubernetes_host
-}
-";
-
-const CLIENT: &str = "
-variable \"client_ca\" {
-  description = \"PEM of the authority of the client certificate\"
+# Who logs in at a Vault outside of the cluster must be allowed to create tokenreviews (system:auth-delegator).
+variable "kubernetes_ca" {
+  description = "PEM of its authority, for a Vault outside of the cluster"
+  default     = null
 }
 
-variable \"client_name\" {
-  description = \"the common name in the client certificate\"
+resource "vault_kubernetes_auth_backend_config" "login" {
+  backend              = vault_auth_backend.login.path
+  kubernetes_host      = var.kubernetes_host
+  kubernetes_ca_cert   = var.kubernetes_ca
+  disable_local_ca_jwt = var.kubernetes_ca != null
 }
-";
+"#;
+
+const CLIENT: &str = r#"
+variable "client_ca" {
+  description = "PEM of the authority of the client certificate"
+}
+
+variable "client_name" {
+  description = "the common name in the client certificate"
+}
+"#;
+
+const BY_CLIENT: &str = "
+  certificate          = var.client_ca
+  allowed_common_names = [var.client_name]";
