@@ -5,6 +5,7 @@ mod faults;
 mod intermediate;
 mod leaves;
 mod logins;
+mod operator;
 mod outage;
 mod workload;
 

@@ -1,0 +1,120 @@
+//! What is printed, applied as it is.
+
+use std::fs;
+
+use anyhow::{Context, ensure};
+use serde_json::{Value, json};
+use signet::stage::openbao::{Role, VAULT_AUDIENCE, WORKLOAD_ROLE};
+use signet::stage::trust_domain;
+use signet_tests::alone;
+
+use super::super::{HOUR, Scene};
+use super::{Asked, keeps_secrets, may_look_as};
+
+#[test]
+fn what_is_printed_is_all_that_a_ca_needs() {
+    alone(async |programs| {
+        let scene = Scene::set().await?;
+        for (login, access) in [
+            ("jwt", scene.openbao.accept_jwt(&scene.stage, &scene.issuer, HOUR).await?),
+            ("approle", scene.openbao.accept_approle(&scene.stage, HOUR).await?),
+            ("cert", scene.openbao.accept_certificate(&scene.stage, HOUR).await?),
+            ("token-file", scene.openbao.give_token(&scene.stage, HOUR).await?),
+        ] {
+            for (kind, issuer) in [
+                ("vault", None),
+                ("vault", Some("root-1")),
+                ("vault-intermediate", None),
+                ("vault-intermediate", Some("root-1")),
+            ] {
+                let ca = Asked::a_ca(
+                    &scene,
+                    programs,
+                    kind,
+                    issuer.map_or(access.clone(), |name| access.clone().with("issuer", name)),
+                )?;
+                ca.set_up(&scene)?;
+                if login == "token-file" {
+                    // As the comment that is printed says; a token has the policy's rules from now on only.
+                    let wanted =
+                        json!({"policies": ["signet-ca"], "no_default_policy": true, "no_parent": true});
+                    let given = scene.openbao.write("auth/token/create", &wanted).await?;
+                    let token =
+                        given.pointer("/auth/client_token").and_then(Value::as_str).context("no token")?;
+                    scene.stage.write_private("vault-token", token)?;
+                }
+                let case = format!("{login} {kind} {issuer:?}");
+                let said = ca
+                    .check()?
+                    .must(0, &["ok    login", "Vault signs for this configuration"])
+                    .context(case.clone())?;
+                ensure!(
+                    !said.notes.contains("hint") && !said.notes.contains("FAULT"),
+                    "{case}: {}",
+                    said.notes
+                );
+                keeps_secrets(&scene, &said)?;
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_login_method_that_is_not_there_is_made_and_one_that_is_stays_as_it_is() {
+    alone(async |programs| {
+        let scene = Scene::set().await?;
+        let access = scene.openbao.accept_jwt(&scene.stage, &scene.issuer, HOUR).await?;
+        let mut auth = access.section().get("auth").cloned().context("no auth")?;
+        auth["mount"] = json!("mesh/jwt");
+        let ca = Asked::a_ca(&scene, programs, "vault", access.with("auth", auth))?;
+        ca.set_up(&scene)?;
+        ca.check()?.must(0, &["ok    login: as configured, at auth/mesh/jwt"])?;
+
+        let before = scene.openbao.read("auth/mesh/jwt/config").await?;
+        ca.apply(&scene, &[("TOKEN_ISSUER", "https://another.example"), ("TOKEN_KEYS", "/nowhere")])?;
+        let after = scene.openbao.read("auth/mesh/jwt/config").await?;
+        ensure!(before.get("data") == after.get("data"), "{before} became {after}");
+
+        // Nobody to ask about tokens is here: what is printed can be written, and that is as far as it goes.
+        let mut section = ca.access.section().clone();
+        section["auth"] =
+            json!({"method": "kubernetes", "role": "signet-ca", "jwt_file": section["auth"]["jwt_file"]});
+        let kubernetes =
+            Asked::a_ca(&scene, programs, "vault", ca.access.clone().with("auth", section["auth"].clone()))?;
+        kubernetes.set_up(&scene)?;
+        let role = scene.openbao.read("auth/kubernetes/role/signet-ca").await?;
+        let bound = |key| role.pointer(&format!("/data/bound_service_account_{key}")).cloned();
+        ensure!(
+            bound("names") == Some(json!(["signet-ca"])) && bound("namespaces") == Some(json!(["shop"])),
+            "{role}"
+        );
+        kubernetes.check()?.must(1, &["FAULT login"])?;
+        Ok(())
+    });
+}
+
+#[test]
+fn what_is_printed_lets_each_workload_be_itself_and_nobody_else() {
+    alone(async |programs| {
+        let scene = Scene::set().await?;
+        let access = scene.openbao.accept_workloads(&scene.issuer, HOUR).await?.with("role", WORKLOAD_ROLE);
+        let token = scene.issuer.mint_for(VAULT_AUDIENCE, "cart", HOUR)?;
+        let file = scene.stage.write_private("cart", &token)?;
+        let agent = Asked::an_agent(&scene, programs, access, &file)?;
+
+        agent.set_up(&scene)?;
+        let own = format!("signs spiffe://{}/ns/shop/sa/cart for", trust_domain()?);
+        let said = agent.check()?.must(0, &[&own, "ok    another: role signet-workload refuses"])?;
+        ensure!(!said.notes.contains("hint") && !said.notes.contains(&token), "{}", said.notes);
+
+        scene.openbao.set_role(WORKLOAD_ROLE, &Role::for_any_workload()?).await?;
+        agent.check()?.must(1, &["FAULT another: role signet-workload signs the identity of another"])?;
+        may_look_as(&scene, "signet-workload").await?;
+        agent.check()?.must(1, &["FAULT workload: role signet-workload: no template in allowed_uri_sans"])?;
+
+        fs::write(&file, scene.issuer.mint("cart", HOUR)?)?;
+        agent.check()?.must(1, &["the token is for `istio-ca`, the CA's audience"])?;
+        Ok(())
+    });
+}
