@@ -21,6 +21,7 @@ mod session;
 mod setup;
 #[cfg(test)]
 mod tests;
+mod token;
 mod transport;
 
 pub use chain::{IssuerChain, IssuerPath};

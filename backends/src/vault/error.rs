@@ -2,6 +2,8 @@
 
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
+use tokio::time::Instant;
+
 /// Why Vault did not do what it was asked. Holds no secret: neither tokens nor what was sent.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum VaultError {
@@ -192,6 +194,15 @@ impl VaultError {
         )
     }
 
+    /// Whether it tells of a caller who was in a hurry, and nothing of Vault. `deadline` is the caller's.
+    pub(super) fn is_of_a_hurry(&self, deadline: Instant) -> bool {
+        match self {
+            Self::NoTime => true,
+            Self::TimedOut { after, .. } => *after < LEAST_PATIENCE && Instant::now() >= deadline,
+            _ => false,
+        }
+    }
+
     /// Whether there was no whole exchange, for a reason that other TLS files may take away.
     pub(super) fn is_of_the_connection(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::NotTrusted { .. } | Self::Broken { .. })
@@ -221,5 +232,8 @@ impl VaultError {
 pub(super) fn sanitised(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_REASON_CHARACTERS).collect()
 }
+
+/// Below, a call that found no time for an answer proves no outage.
+const LEAST_PATIENCE: Duration = Duration::from_secs(1);
 
 const MAX_REASON_CHARACTERS: usize = 300;

@@ -4,6 +4,8 @@
 mod bao;
 mod between;
 mod client;
+mod login;
+mod session;
 
 use std::time::Duration;
 

@@ -1,7 +1,5 @@
 //! One call that the breaker let through.
 
-use std::time::Duration;
-
 use tokio::time::Instant;
 
 use super::Inner;
@@ -25,14 +23,10 @@ impl<'a> Call<'a> {
         self.said = true;
         let now = Instant::now();
         match error {
-            // A caller in a hurry says nothing about Vault.
-            Some(VaultError::TimedOut { after, .. }) if now >= deadline && *after < LEAST_PATIENCE => {
-                self.inner.breaker().unknown(self.pass);
-            }
+            Some(error) if error.is_of_a_hurry(deadline) => self.inner.breaker().unknown(self.pass),
             Some(error) if error.is_outage() => {
                 self.inner.breaker().away(self.pass, error, now, fastrand::f64());
             }
-            Some(VaultError::NoTime) => self.inner.breaker().unknown(self.pass),
             _ => self.inner.breaker().answered(),
         }
         let away = self.inner.breaker().cause().is_some();
@@ -49,6 +43,3 @@ impl Drop for Call<'_> {
         }
     }
 }
-
-/// Below, a call that found no time for an answer proves no outage.
-const LEAST_PATIENCE: Duration = Duration::from_secs(1);

@@ -87,6 +87,10 @@ impl Bao {
         self.must(Method::POST, path, what).await
     }
 
+    pub(crate) async fn read(&self, path: &str) -> Value {
+        self.must(Method::GET, path, Value::Null).await
+    }
+
     async fn must(&self, method: Method, path: &str, what: Value) -> Value {
         let (status, answer) = self.ask(method, path, &what).await.unwrap();
         assert!(status.is_success(), "{path}: {status} {answer}");
@@ -116,6 +120,57 @@ impl Bao {
         let key = log.lines().find_map(|line| line.strip_prefix("Unseal Key: ")).unwrap();
         self.write("sys/unseal", json!({"key": key})).await;
         self.until_active().await;
+    }
+
+    /// A new token in a private file.
+    pub(crate) async fn token_file(&self, token: Value) -> PathBuf {
+        let made = self.write("auth/token/create", token).await;
+        let path = self.directory.path().join("token");
+        write_private(&path, made["auth"]["client_token"].as_str().unwrap());
+        path
+    }
+
+    /// Logs in whoever has the role id and the secret id in its directory, and gives such tokens. Answers what the
+    /// configuration says.
+    pub(crate) async fn accept_approle(&self, token: Value) -> String {
+        self.write("sys/auth/approle", json!({"type": "approle"})).await;
+        let mut role = json!({"token_policies": ["signet"]});
+        role.as_object_mut().unwrap().extend(token.as_object().unwrap().clone());
+        self.write("auth/approle/role/signet", role).await;
+        let role_id = self.read("auth/approle/role/signet/role-id").await;
+        let secret_id = self.write("auth/approle/role/signet/secret-id", json!({})).await;
+        let [role_id_file, secret_id_file] =
+            ["role-id", "secret-id"].map(|name| self.directory.path().join(name));
+        write_private(&role_id_file, role_id["data"]["role_id"].as_str().unwrap());
+        write_private(&secret_id_file, secret_id["data"]["secret_id"].as_str().unwrap());
+        format!(
+            "auth.method = 'approle'\nauth.role_id_file = '{}'\nauth.secret_id_file = '{}'",
+            role_id_file.display(),
+            secret_id_file.display()
+        )
+    }
+
+    /// Logs in whoever has a token for the audience `vault` by the key that this port answers with.
+    pub(crate) async fn accept_jwt(&self, jwks: u16) {
+        self.write("sys/auth/jwt", json!({"type": "jwt"})).await;
+        self.write("auth/jwt/config", json!({"jwks_url": format!("http://127.0.0.1:{jwks}/jwks")})).await;
+        let role = json!({"role_type": "jwt", "bound_audiences": ["vault"], "user_claim": "sub",
+            "token_policies": ["signet"]});
+        self.write("auth/jwt/role/signet", role).await;
+    }
+
+    /// Logs in whoever the API server on this port knows as `cart` of `shop`.
+    pub(crate) async fn accept_kubernetes(&self, api_server: u16) {
+        self.write("sys/auth/kubernetes", json!({"type": "kubernetes"})).await;
+        let host = format!("http://127.0.0.1:{api_server}");
+        // Of no use over plain HTTP, and required.
+        let authority = rcgen::generate_simple_self_signed(["api-server".to_owned()]).unwrap().cert.pem();
+        let config =
+            json!({"kubernetes_host": host, "kubernetes_ca_cert": authority, "disable_local_ca_jwt": true});
+        self.write("auth/kubernetes/config", config).await;
+        let role = json!({"bound_service_account_names": ["cart"], "bound_service_account_namespaces": ["shop"],
+            "token_policies": ["signet"]});
+        self.write("auth/kubernetes/role/signet", role).await;
     }
 
     async fn set_up_pki(&self) {
@@ -166,6 +221,12 @@ pub(crate) fn role() -> Value {
         "no_store": true,
         "max_ttl": "24h",
     })
+}
+
+pub(crate) fn write_private(path: &Path, text: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
 /// In development it takes the port after it too, for a cluster that it has none of.

@@ -88,6 +88,11 @@ impl Between {
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.shared.seen.lock().unwrap().clone()
     }
+
+    /// How many requests came that have this in their first line or headers.
+    pub(crate) fn count(&self, part: &str) -> usize {
+        self.seen().iter().filter(|seen| seen.head.contains(part)).count()
+    }
 }
 
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {

@@ -1,0 +1,176 @@
+//! Each way to log in, at a real Vault.
+
+use std::{
+    fs,
+    time::{Duration, SystemTime},
+};
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as URL_SAFE_NO_PAD};
+use serde_json::json;
+use signet_identity::{
+    Clock, Pod, PrivateKey,
+    jwt::{DevelopmentIssuer, TokenRequest},
+};
+use signet_runtime::SystemClock;
+use zeroize::Zeroizing;
+
+use super::{
+    bao::{Bao, write_private},
+    between::{Act, Between},
+    client, config, soon,
+};
+use crate::vault::{Login, VaultClient, VaultError, VaultFileError, VaultSession};
+
+async fn log_in(port: u16, auth: &str) -> Result<(), VaultError> {
+    VaultSession::new(client(&[port], auth), Login::Configured).log_in(soon()).await
+}
+
+fn issuer() -> DevelopmentIssuer {
+    DevelopmentIssuer::new(PrivateKey::generate().unwrap(), "https://issuer.example".to_owned())
+}
+
+fn token(issuer: &DevelopmentIssuer, audience: &str) -> String {
+    let request = TokenRequest {
+        namespace: "shop".to_owned(),
+        service_account: "cart".to_owned(),
+        audiences: vec![audience.to_owned()],
+        lifetime: Duration::from_secs(600),
+        pod: Pod::default(),
+    };
+    issuer.mint(&request, now()).unwrap()
+}
+
+fn now() -> SystemTime {
+    SystemClock.now()
+}
+
+#[tokio::test]
+async fn a_secret_id_is_read_again_at_each_login() {
+    let bao = Bao::start().await;
+    let auth = bao.accept_approle(json!({"secret_id_num_uses": 1})).await;
+    log_in(bao.port, &auth).await.unwrap();
+    let session = VaultSession::new(client(&[bao.port], &auth), Login::Configured);
+    session.log_in(soon()).await.unwrap_err();
+
+    let secret_id = bao.write("auth/approle/role/signet/secret-id", json!({})).await;
+    let padded = format!("\n{}\n", secret_id["data"]["secret_id"].as_str().unwrap());
+    write_private(&bao.directory.path().join("secret-id"), &padded);
+    tokio::time::sleep(Duration::from_millis(600)).await;
+
+    session.log_in(soon()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_jwt_logs_in_from_a_file_that_all_may_read_or_by_whoever_holds_it() {
+    let (bao, issuer) = (Bao::start().await, issuer());
+    let jwks = issuer.jwks_json();
+    let jwks = Between::alone(move |_, _| Act::answer(200, "", &jwks)).await;
+    bao.accept_jwt(jwks.port).await;
+    let file = bao.directory.path().join("jwt");
+    fs::write(&file, token(&issuer, "vault")).unwrap();
+    let auth = format!("auth.method = 'jwt'\nauth.role = 'signet'\nauth.jwt_file = '{}'", file.display());
+
+    log_in(bao.port, &auth).await.unwrap();
+
+    let held = Login::Jwt(Zeroizing::new(token(&issuer, "vault")));
+    VaultSession::new(client(&[bao.port], &auth), held).log_in(soon()).await.unwrap();
+    let for_others = Login::Jwt(Zeroizing::new(token(&issuer, "istio-ca")));
+    let refused = VaultSession::new(client(&[bao.port], &auth), for_others).log_in(soon()).await;
+    assert!(
+        matches!(&refused, Err(VaultError::Refused { reason, .. }) if reason.contains("audience")),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_client_certificate_logs_in() {
+    let bao = Bao::start_tls().await;
+    let ours = rcgen::generate_simple_self_signed(["signet-ca".to_owned()]).unwrap();
+    let [ca, certificate, key] =
+        ["vault-ca.pem", "ours.pem", "ours.key"].map(|name| bao.directory.path().join(name));
+    fs::write(&certificate, ours.cert.pem()).unwrap();
+    write_private(&key, &ours.signing_key.serialize_pem());
+    bao.write("sys/auth/cert", json!({"type": "cert"})).await;
+    let role = json!({"certificate": ours.cert.pem(), "token_policies": ["signet"]});
+    bao.write("auth/cert/certs/signet", role).await;
+    for (role, outcome) in [("", true), ("auth.role = 'signet'", true), ("auth.role = 'other'", false)] {
+        let lines = format!(
+            "address = ['https://127.0.0.1:{}']\nca_file = '{}'\nclient_certificate_file = '{}'\n\
+             client_key_file = '{}'\nauth.method = 'cert'\n{role}",
+            bao.port,
+            ca.display(),
+            certificate.display(),
+            key.display()
+        );
+        let client = VaultClient::new(config(&lines), "t").unwrap();
+        let logged_in = VaultSession::new(client, Login::Configured).log_in(soon()).await;
+        assert_eq!(logged_in.is_ok(), outcome, "{role}: {logged_in:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_file_is_taken_over_for_as_long_as_it_lives() {
+    let bao = Bao::start().await;
+    let file = bao.token_file(json!({"ttl": "1h"})).await;
+    let auth = format!("auth.method = 'token-file'\nauth.token_file = '{}'", file.display());
+    log_in(bao.port, &auth).await.unwrap();
+
+    write_private(&file, "s.dead");
+    let dead = log_in(bao.port, &auth).await;
+    assert!(matches!(dead, Err(VaultError::Denied { .. })), "{dead:?}");
+}
+
+/// Vault only looks whom it is for: the API server is the judge of it.
+fn reviewable_token() -> String {
+    let claims = json!({"kubernetes.io": {
+        "namespace": "shop",
+        "serviceaccount": {"name": "cart", "uid": "UID"},
+    }});
+    [json!({"alg": "ES256"}).to_string(), claims.to_string(), "signature".to_owned()]
+        .map(|part| URL_SAFE_NO_PAD.encode(part))
+        .join(".")
+}
+
+/// What an API server says when it reviews a token.
+const REVIEWED: &str = r#"{"status":{"authenticated":true,"user":{"username":"system:serviceaccount:shop:cart",
+    "uid":"UID","groups":["system:serviceaccounts","system:serviceaccounts:shop"]}}}"#;
+
+#[tokio::test]
+async fn a_kubernetes_login_outlasts_an_api_server_that_is_away_for_a_moment() {
+    let bao = Bao::start().await;
+    let api_server = Between::alone(|_, before| match before {
+        0 | 1 => Act::error(500, "", "etcd is away"),
+        _ => Act::answer(201, "content-type: application/json\r\n", REVIEWED),
+    })
+    .await;
+    bao.accept_kubernetes(api_server.port).await;
+    let file = bao.directory.path().join("jwt");
+    fs::write(&file, reviewable_token()).unwrap();
+    let auth = |role: &str| {
+        format!("auth.method = 'kubernetes'\nauth.role = '{role}'\nauth.jwt_file = '{}'", file.display())
+    };
+
+    log_in(bao.port, &auth("signet")).await.unwrap();
+
+    assert_eq!(api_server.seen().len(), 3);
+    let refused = log_in(bao.port, &auth("other")).await;
+    assert!(matches!(&refused, Err(VaultError::Refused { .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_used_is_named() {
+    let bao = Bao::start().await;
+    let auth = bao.accept_approle(json!({})).await;
+    let file = bao.directory.path().join("secret-id");
+    fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    let shared = log_in(bao.port, &auth).await;
+    assert!(matches!(&shared, Err(VaultError::File(VaultFileError::NotPrivate(_)))), "{shared:?}");
+
+    write_private(&file, " \n");
+    let empty = log_in(bao.port, &auth).await;
+    assert!(matches!(&empty, Err(VaultError::File(VaultFileError::Content { .. }))), "{empty:?}");
+
+    fs::remove_file(&file).unwrap();
+    let absent = log_in(bao.port, &auth).await.unwrap_err();
+    assert!(absent.to_string().contains(&file.display().to_string()), "{absent}");
+}

@@ -1,0 +1,256 @@
+//! One login for all, kept alive, replaced when it is dead, and given back.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use rustify::enums::RequestMethod;
+use serde_json::{Value, json};
+use tokio::time::{Instant, advance, pause, resume, timeout};
+use zeroize::Zeroizing;
+
+use super::{
+    bao::Bao,
+    between::{Act, Between},
+    client, soon,
+};
+use crate::vault::{Login, VaultError, VaultSession, request::Request};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Later than any token is renewed, and before it ends.
+const LATE: Duration = Duration::from_secs(3600 * 78 / 100);
+
+/// Old enough for a denied token to be taken for a dead one.
+const NOT_FRESH: Duration = Duration::from_secs(11);
+
+struct Scene {
+    session: VaultSession,
+    vault: Between,
+    bao: Bao,
+}
+
+impl Scene {
+    /// A session by AppRole, whose tokens are such.
+    async fn set(token: Value) -> Self {
+        let bao = Bao::start().await;
+        let auth = bao.accept_approle(token).await;
+        let vault = Between::before(bao.port).await;
+        let session = VaultSession::new(client(&[vault.port], &auth), Login::Configured);
+        Self { session, vault, bao }
+    }
+
+    /// What any token may ask.
+    async fn ask(&self) -> Result<Value, VaultError> {
+        ask(&self.session, "auth/token/lookup-self", soon()).await
+    }
+
+    fn logins(&self) -> usize {
+        self.vault.count("auth/approle/login")
+    }
+
+    fn renewals(&self) -> usize {
+        self.vault.count("auth/token/renew-self")
+    }
+}
+
+async fn ask(session: &VaultSession, path: &str, deadline: Instant) -> Result<Value, VaultError> {
+    let path = path.to_owned();
+    let request = Request { method: RequestMethod::GET, path, body: Zeroizing::default() };
+    Ok(session.ask::<Value>(&request, deadline).await?.data.unwrap_or_default())
+}
+
+/// Time passes for us. Vault has a clock of its own.
+async fn pass(time: Duration) {
+    pause();
+    advance(time).await;
+    resume();
+}
+
+fn service_token() -> Value {
+    json!({"token_ttl": "1h", "token_max_ttl": "4h"})
+}
+
+fn batch_token() -> Value {
+    json!({"token_ttl": "1h", "token_type": "batch"})
+}
+
+#[tokio::test]
+async fn all_who_come_at_once_share_one_login() {
+    let scene = Scene::set(service_token()).await;
+
+    let outcomes = join_all((0..300).map(|_| scene.ask())).await;
+
+    assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+    assert_eq!(scene.logins(), 1);
+}
+
+#[tokio::test]
+async fn a_login_that_fails_fails_for_all_and_is_tried_again_a_little_later() {
+    let scene = Scene::set(service_token()).await;
+    scene.vault.play(|seen, _| match seen.head.contains("login") {
+        true => Act::error(400, "", "invalid role or secret ID"),
+        false => Act::Pass,
+    });
+
+    for _ in 0..2 {
+        for outcome in join_all((0..100).map(|_| scene.ask())).await {
+            let told = signet_runtime::telemetry::chain(&outcome.unwrap_err()).to_string();
+            assert!(told.contains("invalid role or secret ID"), "{told}");
+        }
+        assert_eq!(scene.logins(), 1);
+    }
+
+    pass(Duration::from_secs(1)).await;
+    scene.vault.play(|_, _| Act::Pass);
+    scene.ask().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_token_is_renewed_by_one_and_nobody_logs_in() {
+    let scene = Scene::set(service_token()).await;
+    scene.ask().await.unwrap();
+
+    for _ in 0..3 {
+        pass(LATE).await;
+        let before = scene.renewals();
+        let outcomes = join_all((0..50).map(|_| scene.ask())).await;
+        assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+        assert_eq!(scene.renewals() - before, 1);
+    }
+    assert_eq!(scene.logins(), 1);
+}
+
+#[tokio::test]
+async fn a_token_that_cannot_be_stretched_is_replaced_before_it_ends() {
+    let short = r#"{"auth":{"client_token":"none","lease_duration":60,"renewable":true}}"#;
+    for (token, renewal) in [
+        (batch_token(), Act::Pass),
+        (service_token(), Act::answer(200, "", short)),
+        (service_token(), Act::error(400, "", "lease is not renewable")),
+        (service_token(), Act::error(403, "", "permission denied")),
+    ] {
+        let told = format!("{renewal:?}");
+        let scene = Scene::set(token).await;
+        scene.ask().await.unwrap();
+        scene.vault.play(move |seen, _| match seen.head.contains("renew-self") {
+            true => renewal.clone(),
+            false => Act::Pass,
+        });
+        pass(LATE).await;
+
+        scene.ask().await.unwrap();
+
+        assert_eq!(scene.logins(), 1, "a second one, {told}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_still_serves_is_not_lost_to_a_login_that_fails() {
+    for away in [Act::error(400, "", "no"), Act::error(500, "", "no"), Act::Silence] {
+        let told = format!("{away:?}");
+        let scene = Scene::set(batch_token()).await;
+        scene.ask().await.unwrap();
+        scene.vault.play(move |seen, _| match seen.head.contains("login") {
+            true => away.clone(),
+            false => Act::Pass,
+        });
+        pass(LATE).await;
+
+        let outcomes = join_all((0..50).map(|_| scene.ask())).await;
+        assert!(outcomes.iter().all(Result::is_ok), "{told}: {outcomes:?}");
+        let tried = scene.logins();
+        scene.ask().await.unwrap();
+        assert_eq!(scene.logins(), tried, "{told}: not again at once");
+
+        pass(HOUR - LATE).await;
+        let end = Instant::now() + Duration::from_millis(300);
+        ask(&scene.session, "auth/token/lookup-self", end).await.unwrap_err();
+    }
+}
+
+#[tokio::test]
+async fn a_revoked_token_is_replaced_by_one_login_and_nobody_notices() {
+    let scene = Scene::set(service_token()).await;
+    scene.ask().await.unwrap();
+    pass(NOT_FRESH).await;
+    scene.bao.write("sys/leases/revoke-prefix/auth/approle", json!({})).await;
+
+    let outcomes = join_all((0..50).map(|_| scene.ask())).await;
+
+    assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+    assert_eq!(scene.logins(), 2);
+}
+
+#[tokio::test]
+async fn what_a_policy_denies_is_told_and_costs_a_login_now_and_then() {
+    let scene = Scene::set(service_token()).await;
+    for (age, logins) in [(Duration::ZERO, 1), (Duration::ZERO, 1), (NOT_FRESH, 2), (Duration::ZERO, 2)] {
+        pass(age).await;
+        let outcome = ask(&scene.session, "sys/mounts", soon()).await;
+        assert!(
+            matches!(&outcome, Err(VaultError::Denied { path, .. }) if path == "sys/mounts"),
+            "{outcome:?}"
+        );
+        assert_eq!(scene.logins(), logins);
+    }
+}
+
+#[tokio::test]
+async fn nobody_waits_for_anothers_login_longer_than_there_is_time() {
+    let scene = Scene::set(service_token()).await;
+    scene.vault.play(|_, _| Act::Silence);
+    let patient = scene.ask();
+    let began = Instant::now();
+    let hurried = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        ask(&scene.session, "auth/token/lookup-self", began + Duration::from_millis(300)).await
+    };
+
+    tokio::select! {
+        biased;
+        _ = patient => panic!("it has all the time"),
+        outcome = hurried => assert!(matches!(outcome, Err(VaultError::NoTime)), "{outcome:?}"),
+    }
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn whoever_has_no_time_for_a_login_spoils_it_for_nobody() {
+    let scene = Scene::set(service_token()).await;
+    scene.vault.play(|_, before| if before == 0 { Act::Silence } else { Act::Pass });
+    let hurry = Instant::now() + Duration::from_millis(200);
+    let hurried = ask(&scene.session, "auth/token/lookup-self", hurry).await;
+    assert!(matches!(hurried, Err(VaultError::TimedOut { .. })), "{hurried:?}");
+
+    scene.ask().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_login_whose_caller_goes_away_is_begun_anew_by_the_next() {
+    let scene = Scene::set(service_token()).await;
+    scene.vault.play(|_, before| if before == 0 { Act::Silence } else { Act::Pass });
+    assert!(timeout(Duration::from_millis(200), scene.ask()).await.is_err());
+
+    scene.ask().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_session_that_is_closed_leaves_no_token_behind() {
+    for token in [service_token(), batch_token()] {
+        let is_batch = token.get("token_type").is_some();
+        let scene = Scene::set(token).await;
+        scene.ask().await.unwrap();
+        let head = scene.vault.seen().pop().unwrap().head;
+        let token = head.split("x-vault-token: ").nth(1).unwrap().lines().next().unwrap();
+
+        scene.session.close(soon()).await.unwrap();
+
+        let path = "auth/token/lookup-self".to_owned();
+        let request = Request { method: RequestMethod::GET, path, body: Zeroizing::default() };
+        let after = scene.session.client().ask::<Value>(&request, Some(token), soon()).await.map(drop);
+        // One of a batch cannot be revoked.
+        assert_eq!(after.is_ok(), is_batch, "{after:?}");
+        scene.session.close(soon()).await.unwrap();
+        assert_eq!(scene.vault.count("revoke-self"), 1);
+    }
+}

@@ -1,0 +1,128 @@
+//! A token of Vault's, and what is due when. Pure.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use zeroize::Zeroizing;
+
+use super::answer::Auth;
+
+/// A token of Vault's. Zeroised when nobody uses it any more.
+pub(super) struct Token {
+    pub(super) secret: Zeroizing<String>,
+    pub(super) obtained: Instant,
+    /// `None`: it does not end.
+    pub(super) lease: Option<Lease>,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Lease {
+    ends: Instant,
+    renew_at: Instant,
+    pub(super) renewable: bool,
+    /// As the login gave it: a renewal that gives much less has met the token's last end.
+    pub(super) full: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Due {
+    Nothing,
+    /// It serves, and will soon not.
+    Prolongation,
+    Login,
+}
+
+impl Token {
+    /// `jitter` is in [0, 1).
+    pub(super) fn of(auth: Auth, now: Instant, jitter: f64) -> Self {
+        let full = Duration::from_secs(auth.lease_duration).min(LONGEST_LEASE);
+        let lease = (!full.is_zero()).then(|| Lease {
+            ends: now + full,
+            renew_at: now + renewed_after(full, jitter),
+            renewable: auth.renewable,
+            full,
+        });
+        Self { secret: auth.client_token, obtained: now, lease }
+    }
+
+    pub(super) fn due(&self, now: Instant) -> Due {
+        match self.lease {
+            None => Due::Nothing,
+            Some(lease) if now + LAST_MOMENTS >= lease.ends => Due::Login,
+            Some(lease) if now < lease.renew_at => Due::Nothing,
+            Some(_) => Due::Prolongation,
+        }
+    }
+
+    /// `None`: what the renewal gave is so little that only a login helps.
+    pub(super) fn stretched(&self, auth: &Auth, now: Instant, jitter: f64) -> Option<Self> {
+        let lease = self.lease?;
+        let given = Duration::from_secs(auth.lease_duration).min(LONGEST_LEASE);
+        if given < lease.full / 2 {
+            return None;
+        }
+        let renew_at = now + renewed_after(given, jitter);
+        let lease = Lease { ends: now + given, renew_at, renewable: auth.renewable, ..lease };
+        Some(Self { secret: self.secret.clone(), obtained: self.obtained, lease: Some(lease) })
+    }
+
+    /// The same, to be renewed a little later.
+    pub(super) fn later(&self, now: Instant) -> Self {
+        let lease =
+            self.lease.map(|lease| Lease { renew_at: now + PAUSE.min((lease.ends - now) / 4), ..lease });
+        Self { secret: self.secret.clone(), obtained: self.obtained, lease }
+    }
+}
+
+/// Two thirds of the lease, a tenth of it to either side.
+fn renewed_after(lease: Duration, jitter: f64) -> Duration {
+    lease.mul_f64(2.0 / 3.0 + (jitter - 0.5) / 5.0)
+}
+
+/// Between two attempts to prolong a token that still serves.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// As good as for ever, and no number that time cannot be counted by.
+const LONGEST_LEASE: Duration = Duration::from_secs(10 * 365 * 86_400);
+
+/// A token that ends so soon may end on its way.
+const LAST_MOMENTS: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn service(lease_duration: u64) -> Auth {
+        Auth { client_token: Zeroizing::new("s.secret".to_owned()), lease_duration, renewable: true }
+    }
+
+    fn batch(lease_duration: u64) -> Auth {
+        Auth { renewable: false, ..service(lease_duration) }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_is_renewed_at_two_thirds_and_replaced_when_it_cannot_be() {
+        let now = Instant::now();
+        for (jitter, first) in [(0.0, 56), (0.5, 66), (0.99, 76)] {
+            let token = Token::of(service(100), now, jitter);
+            assert_eq!(token.due(now + Duration::from_secs(first)), Due::Nothing, "{jitter}");
+            assert_eq!(token.due(now + Duration::from_secs(first + 1)), Due::Prolongation, "{jitter}");
+            assert_eq!(token.due(now + Duration::from_secs(99)), Due::Login, "its last moments");
+        }
+        let one_of_a_batch = Token::of(batch(100), now, 0.5);
+        assert_eq!(one_of_a_batch.due(now + Duration::from_secs(67)), Due::Prolongation);
+        let endless = Token::of(batch(0), now, 0.5);
+        assert_eq!(endless.due(now + Duration::from_secs(1 << 30)), Due::Nothing);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_that_shrinks_below_half_is_worth_a_login() {
+        let (now, token) = (Instant::now(), Token::of(service(100), Instant::now(), 0.5));
+        let stretched = token.stretched(&service(50), now, 0.5).unwrap();
+        assert_eq!(stretched.due(now + Duration::from_secs(32)), Due::Nothing);
+        assert_eq!(stretched.due(now + Duration::from_secs(34)), Due::Prolongation);
+        assert!(token.stretched(&service(49), now, 0.5).is_none());
+        let twice = stretched.stretched(&service(49), now, 0.5);
+        assert!(twice.is_none(), "half of what the login gave, not of the last renewal");
+    }
+}
