@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
-use signet_backends::vault::{Login, VaultClient, VaultSession};
+use signet_backends::{
+    injected::{self, Watch, WatchConfig},
+    vault::{Login, VaultClient, VaultSession},
+};
 use signet_identity::Clock;
 use signet_runtime::operations::Readiness;
 use tokio::sync::mpsc;
@@ -12,7 +15,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     audit::AuditLog,
     authority::{Authority, Standing},
-    config::Config,
+    config::{Config, InjectedConfig},
     store::DirectoryStore,
     trust::{
         Driver, Offer, Origin, Said, Settings,
@@ -76,7 +79,11 @@ impl Signing<'_> {
     fn start_source(&self, kind: Origin, listener: Listener) -> Result<()> {
         let stop = self.stop.clone();
         match kind {
-            Origin::Local | Origin::Injected => {}
+            Origin::Local => {}
+            Origin::Injected => {
+                let source = sources::injected::run(self.watch(), listener);
+                self.tasks.spawn(async move { stop.run_until_cancelled(source).await });
+            }
             Origin::Vault => {
                 let source = sources::vault::run(self.vault()?, listener);
                 self.tasks.spawn(async move { stop.run_until_cancelled(source).await });
@@ -117,7 +124,12 @@ impl Signing<'_> {
     /// What the source of the last run would offer.
     async fn as_it_was(&self, origin: Origin) -> Result<Option<Offer>> {
         Ok(match origin {
-            Origin::Local | Origin::Injected => None,
+            Origin::Local => None,
+            Origin::Injected => {
+                let directory = &self.config.injected.directory;
+                let set = injected::read(directory, self.clock.now(), Duration::ZERO)?;
+                Some(sources::injected::offer(set))
+            }
             Origin::Vault => {
                 let session = self.vault()?;
                 let issuer = sources::vault::look(&session).await?;
@@ -125,6 +137,11 @@ impl Signing<'_> {
             }
             Origin::VaultIntermediate => Some(sources::intermediate::offer(self.keeper()?.obtain().await?)),
         })
+    }
+
+    fn watch(&self) -> Watch {
+        let InjectedConfig { directory, poll } = self.config.injected.clone();
+        Watch::new(WatchConfig { directory, poll, min_remaining: USEFUL_FOR }, Arc::clone(self.clock))
     }
 
     fn keeper(&self) -> Result<sources::intermediate::Keeper> {
@@ -145,3 +162,6 @@ impl Signing<'_> {
 /// The CA's own certificate is renewed as soon as another authority signs; until then clients need the root of the
 /// last one.
 const SERVING_RENEWED_WITHIN: Duration = Duration::from_secs(60);
+
+/// A set of files that ends sooner is no successor of one that signs. A start takes what there is.
+const USEFUL_FOR: Duration = Duration::from_secs(600);

@@ -1,8 +1,8 @@
 //! All sections of one document, each as far as it could be understood.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use signet_backends::vault::VaultConfig;
+use signet_backends::{injected, vault::VaultConfig};
 use signet_runtime::{
     config::Document,
     telemetry::{TelemetryConfig, chain},
@@ -82,6 +82,7 @@ impl Sections {
             self.judge_audit(document);
         }
         self.judge_vault(document);
+        self.judge_injected(document, now);
         if let Some(Err(error)) = self.serving.as_ref().map(ServingFiles::judge) {
             document.fault("serving.certificate_file", chain(&error).to_string());
         }
@@ -90,6 +91,14 @@ impl Sections {
             for (key, error) in issuer.source.judge_files(self.development) {
                 document.fault(&format!("issuer[{place}].{key}"), chain(&error).to_string());
             }
+        }
+    }
+
+    /// Only if they sign.
+    fn judge_injected(&self, document: &Document, now: SystemTime) {
+        let is_meant = self.authority.kind == Origin::Injected && !document.is_faulty("injected.directory");
+        if is_meant && let Err(faults) = injected::read(&self.injected.directory, now, Duration::ZERO) {
+            document.fault("injected.directory", chain(&faults).to_string());
         }
     }
 

@@ -1,6 +1,7 @@
 //! Where authorities come from. Each source is a task that offers one when it has one, says why when it has none, and
 //! goes on looking.
 
+pub(crate) mod injected;
 pub(crate) mod intermediate;
 pub(crate) mod vault;
 
@@ -31,12 +32,17 @@ impl Listener {
         let _nobody_listens_at_the_end = self.offers.send(Ok(offer)).await;
     }
 
-    /// Tells why there is nothing, unless that is known; then waits: longer each time, up to ten seconds.
-    async fn fail(&mut self, fault: SourceFault) {
+    /// Tells why there is nothing, unless that is known.
+    async fn tell(&mut self, fault: SourceFault) {
         if self.last_fault.as_ref() != Some(&fault) {
             self.last_fault = Some(fault.clone());
             let _nobody_listens_at_the_end = self.offers.send(Err(fault)).await;
         }
+    }
+
+    /// The same; then waits: longer each time, up to ten seconds.
+    async fn fail(&mut self, fault: SourceFault) {
+        self.tell(fault).await;
         let wait = (FIRST_WAIT * 2_u32.pow(self.failures.min(MOST_DOUBLINGS))).min(LONGEST_WAIT);
         self.failures = self.failures.saturating_add(1);
         sleep(wait.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
