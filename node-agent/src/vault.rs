@@ -125,7 +125,11 @@ impl Shared {
     ) -> Result<Vec<CertificateDer<'static>>, CaError> {
         let session = self.sessions.of(token);
         let signed = async {
-            session.log_in(deadline).await.map_err(|error| (error, Stage::Login))?;
+            session.log_in(deadline).await.map_err(|error| {
+                // It would remember that for a while, for a herd that does not come: nobody else has this token.
+                self.sessions.release(token.hash());
+                (error, Stage::Login)
+            })?;
             let role = &self.client.config().pki.role;
             let signed = request.sign(&session, issuers.signs(), role, deadline).await;
             signed.map_err(|error| (error, Stage::Signature))
@@ -193,3 +197,29 @@ impl Shared {
 
 /// As of a call to any other CA.
 const CALL_DEADLINE: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use signet_backends::vault::IssuerPath;
+    use signet_client::Outage;
+    use signet_identity::{CertificateRequest, PrivateKey};
+
+    use super::*;
+
+    /// Before a port that nobody listens on, whose issuer is known from better days.
+    #[tokio::test]
+    async fn a_login_that_failed_leaves_no_session() {
+        let (ca, _keeper) =
+            VaultCa::new(testing::vault_config("jwt"), "cluster.local".parse().unwrap(), 10).unwrap();
+        let known = Issuers::after(None, testing::issuer_chain("i"), IssuerPath::OfTheRole, Instant::now());
+        ca.0.issuers.send_replace(Some(known));
+        let identity = "spiffe://cluster.local/ns/a/sa/web".parse().unwrap();
+        let csr = CertificateRequest::pem(&PrivateKey::generate().unwrap(), &identity).unwrap();
+
+        let failed = ca.issue(&Token::new("a.b.c").unwrap(), &csr, None).await;
+
+        assert!(matches!(failed, Err(CaError::Unavailable(Outage::Disconnected { .. }))), "{failed:?}");
+        assert_eq!(*ca.reachability().borrow(), Reachability::Disconnected);
+        ca.0.sessions.release_all(|_| panic!("it would remember the failure"));
+    }
+}

@@ -66,20 +66,8 @@ const OVERLAP: Duration = Duration::from_secs(180);
 
 #[cfg(test)]
 mod tests {
-    use signet_identity::testing::TestAuthority;
-
     use super::*;
-
-    fn chain(id: &str) -> IssuerChain {
-        let authority =
-            TestAuthority::new("cluster.local", std::time::UNIX_EPOCH + Duration::from_secs(1_800_000_000));
-        IssuerChain {
-            issuer_id: id.to_owned(),
-            certificate: authority.certificate().clone(),
-            intermediates: Vec::new(),
-            roots: authority.bundle().authorities().to_vec(),
-        }
-    }
+    use crate::vault::testing::issuer_chain;
 
     fn by_id(before: Option<Issuers>, found: IssuerChain, now: Instant) -> Issuers {
         let path = IssuerPath::Issuer(found.issuer_id.clone());
@@ -92,7 +80,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_issuer_under_a_new_root_waits_while_the_last_one_signs() {
-        let (old, new, now) = (chain("old"), chain("new"), Instant::now());
+        let (old, new, now) = (issuer_chain("old"), issuer_chain("new"), Instant::now());
         let issuers = by_id(None, old, now);
         assert_eq!((issuers.signs(), roots(&issuers)), (&IssuerPath::Issuer("old".to_owned()), 1));
 
@@ -112,17 +100,17 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_change_that_is_taken_back_leaves_nothing() {
-        let (old, now) = (chain("old"), Instant::now());
+        let (old, now) = (issuer_chain("old"), Instant::now());
         let first = by_id(None, old.clone(), now);
-        let waits = by_id(Some(first.clone()), chain("new"), now);
+        let waits = by_id(Some(first.clone()), issuer_chain("new"), now);
 
         assert_eq!(by_id(Some(waits), old, now), first);
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_a_role_chooses_signs_at_once() {
-        let first = Issuers::after(None, chain("old"), IssuerPath::OfTheRole, Instant::now());
-        let second = Issuers::after(Some(first), chain("new"), IssuerPath::OfTheRole, Instant::now());
+        let first = Issuers::after(None, issuer_chain("old"), IssuerPath::OfTheRole, Instant::now());
+        let second = Issuers::after(Some(first), issuer_chain("new"), IssuerPath::OfTheRole, Instant::now());
 
         assert_eq!((second.signs(), roots(&second)), (&IssuerPath::OfTheRole, 1));
     }

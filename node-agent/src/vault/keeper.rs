@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use signet_backends::vault::VaultSession;
-use signet_client::Reachability;
+use signet_client::{CaEvent, Reachability};
 use signet_runtime::telemetry::chain;
 use tokio::{
     sync::mpsc,
@@ -12,7 +12,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{CALL_DEADLINE, Shared, refusal};
+use super::{
+    CALL_DEADLINE, Shared,
+    issuers::Issuers,
+    refusal::{self, Stage},
+};
 
 /// Keeps a `VaultCa` up to date.
 pub struct VaultKeeper {
@@ -67,34 +71,40 @@ fn say_goodbye(goodbyes: &mut JoinSet<()>, session: Arc<VaultSession>) {
 impl Shared {
     /// Looks who signs, once a minute; more often while nobody says so.
     async fn watch(&self) {
-        let mut pause = FIRST_RETRY;
+        let (mut pause, mut told) = (FIRST_RETRY, false);
+        let mut heard = self.reachability.subscribe();
         loop {
             let alone = self.looking.lock().await;
             let found = self.look(Instant::now() + CALL_DEADLINE).await;
             drop(alone);
             match found {
                 Ok(issuers) => {
-                    self.hear(Some(signet_client::CaEvent::Connected));
-                    pause = FIRST_RETRY;
-                    let due = issuers.next_change().map(|due| due.saturating_duration_since(Instant::now()));
-                    sleep(due.unwrap_or(LOOK_EVERY).min(LOOK_EVERY).max(FIRST_RETRY)).await;
+                    self.hear(Some(CaEvent::Connected));
+                    told = false;
+                    // Calls may find nobody who serves, and will not look by themselves whether somebody is back.
+                    let gone = heard.wait_for(|state| *state == Reachability::Disconnected);
+                    if timeout(next_look(&issuers), gone).await.is_err() {
+                        pause = FIRST_RETRY;
+                        continue;
+                    }
                 }
                 Err(error) => {
-                    let before = *self.reachability.borrow();
-                    let told = chain(&error).to_string();
-                    self.hear(refusal::event_of_look(&self.refuser, error));
-                    if before != *self.reachability.borrow() || before == Reachability::Unknown {
-                        tracing::warn!(
-                            error = told,
-                            "Vault does not say who signs; what is held goes on serving"
-                        );
+                    if !std::mem::replace(&mut told, true) {
+                        tracing::warn!(error = %chain(&error), "Vault does not say who signs; what is held goes on serving");
                     }
-                    sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
-                    pause = (pause * 2).min(LONGEST_RETRY);
+                    let refused = self.refuser.refuse(error, Stage::Signature);
+                    self.hear(refusal::event_of_look(&refused, self.issuers.borrow().as_ref()));
                 }
             }
+            sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+            pause = (pause * 2).min(LONGEST_RETRY);
         }
     }
+}
+
+fn next_look(issuers: &Issuers) -> Duration {
+    let change = issuers.next_change().map(|change| change.saturating_duration_since(Instant::now()));
+    change.unwrap_or(LOOK_EVERY).min(LOOK_EVERY).max(FIRST_RETRY)
 }
 
 /// For a token that is given back, and for all of them at the end.

@@ -8,6 +8,8 @@ use signet_identity::{BundleError, Csr, SpiffeId, SpiffeIdError};
 use signet_runtime::telemetry::chain;
 use tonic::Code;
 
+use super::issuers::Issuers;
+
 /// At what Vault failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
@@ -104,10 +106,11 @@ pub(super) fn event(failed: Option<&CaError>) -> Option<CaEvent> {
     }
 }
 
-/// The same of a look at who signs: one who only says so has signed nothing yet.
-pub(super) fn event_of_look(refuser: &Refuser, error: VaultError) -> Option<CaEvent> {
-    match event(Some(&refuser.refuse(error, Stage::Signature))) {
-        Some(CaEvent::Answered) => Some(CaEvent::Connected),
+/// The same of a look at who signs that failed. A Vault that answers and does not say so signs nothing, as long as it
+/// never said so.
+pub(super) fn event_of_look(failed: &CaError, known: Option<&Issuers>) -> Option<CaEvent> {
+    match event(Some(failed)) {
+        Some(CaEvent::Answered) => known.is_none().then_some(CaEvent::ConnectFailed),
         event => event,
     }
 }

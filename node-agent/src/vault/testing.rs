@@ -1,6 +1,9 @@
 //! A Vault that nobody listens at.
 
-use signet_backends::vault::VaultConfig;
+use std::time::{Duration, UNIX_EPOCH};
+
+use signet_backends::vault::{IssuerChain, VaultConfig};
+use signet_identity::testing::TestAuthority;
 use signet_runtime::config::{Document, Environment};
 
 /// With this login method.
@@ -10,4 +13,15 @@ pub(super) fn vault_config(method: &str) -> VaultConfig {
     let none: [(&str, &str); 0] = [];
     let document = Document::parse("agent.toml", &text, Environment::of("TEST_", &[], none)).unwrap();
     VaultConfig::read(&document.section("vault")).unwrap()
+}
+
+/// An issuer with a root of its own.
+pub(super) fn issuer_chain(id: &str) -> IssuerChain {
+    let authority = TestAuthority::new("cluster.local", UNIX_EPOCH + Duration::from_secs(1_800_000_000));
+    IssuerChain {
+        issuer_id: id.to_owned(),
+        certificate: authority.certificate().clone(),
+        intermediates: Vec::new(),
+        roots: authority.bundle().authorities().to_vec(),
+    }
 }

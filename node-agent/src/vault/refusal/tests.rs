@@ -1,10 +1,15 @@
 //! What each failure comes to, to the workload and to the renewer.
 
+use signet_backends::vault::IssuerPath;
 use signet_client::Reachability;
 use signet_identity::{CertificateRequest, PrivateKey};
+use tokio::time::Instant;
 
 use super::*;
-use crate::{trouble::Trouble, vault::testing::vault_config};
+use crate::{
+    trouble::Trouble,
+    vault::testing::{issuer_chain, vault_config},
+};
 
 fn refuser(method: &str) -> Refuser {
     Refuser::of(&vault_config(method), Duration::from_secs(5))
@@ -128,8 +133,26 @@ fn a_vault_that_is_silent_is_back_when_it_signs_and_one_that_is_away_when_it_ans
         assert_eq!(state, expected, "{name}");
         assert_eq!(state.after(CaEvent::Connected), after_a_look, "{name}, and a look");
         assert_eq!(state.after(CaEvent::Answered), Reachable, "{name}, and a signature");
-        let looked = event_of_look(&refuser, error);
-        assert_ne!(looked, Some(CaEvent::Answered), "{name}: a look signs nothing");
+    }
+}
+
+#[test]
+fn a_vault_that_answers_and_never_said_who_signs_is_away() {
+    use Reachability::{Disconnected, Failing, Reachable};
+    let refuser = refuser("jwt");
+    let known = Issuers::after(None, issuer_chain("i"), IssuerPath::OfTheRole, Instant::now());
+    for (name, error) in failures() {
+        let refused = refuser.refuse(error, Stage::Signature);
+        let after = |known| event_of_look(&refused, known).map(|event| Reachable.after(event));
+        let (first, later) = match name {
+            "sealed" | "sealed a moment ago" | "standby" | "not trusted" => {
+                (Some(Disconnected), Some(Disconnected))
+            }
+            "timed out" | "no time" | "nonsense" => (Some(Failing), Some(Failing)),
+            "rate limit" | "queue full" => (None, None),
+            _ => (Some(Disconnected), None),
+        };
+        assert_eq!((after(None), after(Some(&known))), (first, later), "{name}");
     }
 }
 

@@ -26,6 +26,8 @@ const LOGIN: &str = "auth/jwt/login";
 const GIVE_BACK: &str = "auth/token/revoke-self";
 /// Longer than the agent takes a token of Vault's for fresh: a denial of a younger one is not put down to its death.
 const NO_LONGER_FRESH: Duration = Duration::from_secs(11);
+/// Vault's return is seen by the next look: the client's breaker keeps it back for 10 s at most, the agent for 5 s.
+const SEEN: Duration = Duration::from_secs(20);
 /// Long enough for what is under way.
 const A_WHILE: Duration = Duration::from_secs(1);
 
@@ -165,7 +167,7 @@ fn a_stream_waits_for_a_sealed_vault_and_leaves_nothing_there_when_it_goes() {
         ensure!(timeout(A_WHILE, stream.next()).await.is_err(), "neither answered nor failed");
 
         vault.scene.openbao.unseal().await?;
-        let push = timeout(START, stream.next()).await.context("no SVID")??;
+        let push = timeout(SEEN, stream.next()).await.context("no SVID")??;
         ensure!(push.is_some(), "the stream was closed");
         vault.must_have_been_asked(LOGIN, 1)?;
         vault.must_have_been_asked(GIVE_BACK, 0)?;
@@ -250,7 +252,7 @@ impl Vault {
 
     async fn is(&self, wanted: Reachability) -> Result<()> {
         let mut reachability = self.ca.reachability();
-        let is = timeout(START, reachability.wait_for(|now| *now == wanted)).await;
+        let is = timeout(SEEN, reachability.wait_for(|now| *now == wanted)).await;
         is.with_context(|| format!("it is never {wanted:?}"))??;
         Ok(())
     }
