@@ -221,6 +221,7 @@ impl AuthConfig {
     fn read(section: &Section<'_>) -> Option<Self> {
         let method: Option<Method> = section.maybe("method");
         let role: Option<String> = section.maybe("role");
+        let mount = maybe_name(section, "mount");
         let jwt_file = section.optional("jwt_file", PathBuf::from(DEFAULT_JWT_FILE));
         let files: [Option<PathBuf>; 3] =
             ["role_id_file", "secret_id_file", "token_file"].map(|key| section.maybe(key));
@@ -253,7 +254,7 @@ impl AuthConfig {
                 ("token", AuthMethod::TokenFile { token_file: token_file? })
             }
         };
-        Some(Self { mount: name(section, "mount", usual), method })
+        Some(Self { mount: mount.unwrap_or_else(|| usual.to_owned()), method })
     }
 }
 
