@@ -95,6 +95,20 @@ fn a_login_method_that_is_not_there_is_made_and_one_that_is_stays_as_it_is() {
 }
 
 #[test]
+fn a_token_out_of_a_file_is_not_given_back() {
+    alone(async |programs| {
+        let scene = Scene::set().await?;
+        // With the policy `default`, which lets it revoke itself.
+        let access = scene.openbao.give_token(&scene.stage, HOUR).await?;
+        let ca = Asked::a_ca(&scene, programs, "vault", access)?;
+
+        ca.check()?.must(0, &[])?;
+        ca.check()?.must(0, &[])?;
+        Ok(())
+    });
+}
+
+#[test]
 fn what_is_printed_lets_each_workload_be_itself_and_nobody_else() {
     alone(async |programs| {
         let scene = Scene::set().await?;
