@@ -34,6 +34,23 @@ fn every_key_is_documented_and_every_documented_key_is_known() {
 }
 
 #[test]
+fn the_programs_take_the_configurations_for_vault_that_are_documented() {
+    alone(async |programs| {
+        let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/vault.md"))?;
+        let stage = Stage::set()?;
+        let [ca, agent] = blocks(&page, "toml")[..] else { bail!("not two blocks of TOML") };
+        for (program, configuration) in [(programs.ca()?, ca), (programs.node_agent()?, agent)] {
+            let file = stage.write("documented.toml", configuration)?;
+            let mut command = Command::new(&program);
+            let output = command.arg("--config").arg(file).args(["vault", "setup", "--print"]).output()?;
+            let said = String::from_utf8_lossy(&output.stderr);
+            ensure!(output.status.success(), "{}: {said}", program.display());
+        }
+        Ok(())
+    });
+}
+
+#[test]
 fn envoy_takes_the_configuration_that_is_documented() {
     alone(async |programs| {
         let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/envoy.md"))?;
