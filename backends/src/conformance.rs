@@ -1,8 +1,9 @@
 //! What every backend must do, as one table of named cases.
 //!
 //! A backend's test gives a constructor and asserts that nothing is returned:
-//! `assert_eq!(conformance::failures(async || backend()).await, [])`. Certificates are held to the rules of
-//! X.509-SVID and to what was approved, not to the profile of our own leaves: others sign too.
+//! `assert_eq!(conformance::failures("its name", async || backend()).await, [])`. Certificates are held to the rules of
+//! X.509-SVID and to what was approved, not to the profile of our own leaves: others sign too. Each outcome is a line of
+//! output that begins with `conformance`, for whoever wants to see the table.
 
 mod cases;
 mod tests;
@@ -11,6 +12,7 @@ mod workload;
 use std::{pin::Pin, sync::Arc, time::SystemTime};
 
 use signet_identity::TrustBundle;
+use signet_runtime::telemetry::chain;
 
 use crate::Issuer;
 
@@ -21,10 +23,31 @@ pub(crate) struct Backend {
     /// Whom its certificates' peers trust.
     pub(crate) bundle: TrustBundle,
     /// What time it is for the backend.
-    pub(crate) now: SystemTime,
+    pub(crate) clock: fn() -> SystemTime,
     /// The end of the certificate that signs: no leaf may outlive it.
     pub(crate) signer_ends: SystemTime,
+    /// Has the authority that it asks go away and come back. `None`: it asks nobody.
+    pub(crate) elsewhere: Option<Elsewhere>,
 }
+
+impl Backend {
+    fn now(&self) -> SystemTime {
+        (self.clock)()
+    }
+}
+
+/// What becomes of an authority that a backend asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    /// It says nothing.
+    Silent,
+    /// It says that it cannot serve.
+    Closed,
+    /// As ever.
+    Serves,
+}
+
+pub(crate) type Elsewhere = Box<dyn Fn(State) + Send + Sync>;
 
 /// The trust domain of every identity that the suite asks for.
 pub(crate) const TRUST_DOMAIN: &str = "cluster.local";
@@ -39,11 +62,13 @@ pub(crate) struct Failure {
 }
 
 /// Runs every case on a backend of its own, and returns those that failed.
-pub(crate) async fn failures(construct: impl AsyncFn() -> Backend) -> Vec<Failure> {
+pub(crate) async fn failures(backend: &str, construct: impl AsyncFn() -> Backend) -> Vec<Failure> {
     let mut failures = Vec::new();
     for (case, run) in CASES {
-        if let Err(error) = run(&construct().await).await {
-            failures.push(Failure { case, reason: error.to_string() });
+        let outcome = run(&construct().await).await;
+        println!("conformance  {backend}  {}  {case}", if outcome.is_ok() { "ok" } else { "FAILED" });
+        if let Err(error) = outcome {
+            failures.push(Failure { case, reason: chain(&*error).to_string() });
         }
     }
     failures
@@ -67,4 +92,11 @@ const CASES: &[(&str, Case)] = &[
         Box::pin(cases::chain_in_order(backend))
     }),
     ("64 at once have 64 serials", |backend| Box::pin(cases::many_at_once(backend))),
+    ("a call that nobody waits for any more harms no other", |backend| {
+        Box::pin(cases::dropped_calls(backend))
+    }),
+    ("no call outlasts its deadline", |backend| Box::pin(cases::deadline(backend))),
+    ("while its authority is away, it says so in time, and that it will pass; then it signs", |backend| {
+        Box::pin(cases::authority_away(backend))
+    }),
 ];

@@ -5,14 +5,15 @@ use std::{collections::HashSet, time::Duration};
 use futures_util::future::try_join_all;
 use rustls_pki_types::CertificateDer;
 use signet_identity::{Approved, Expected, X509Svid};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep, timeout};
 use x509_cert::{
     Certificate,
     der::{Decode, Encode},
     ext::pkix::{SubjectAltName, name::GeneralName},
 };
 
-use super::{Backend, Outcome, workload};
+use super::{Backend, Outcome, State, workload};
+use crate::IssuerError;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
@@ -21,17 +22,20 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// For one certificate, beside 63 others.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// What may come between a deadline and its being noticed.
+const BUSY_MACHINE: Duration = Duration::from_secs(2);
+
 /// What clocks of two honest machines may differ by, and a second of rounding.
 const MAX_BACKDATE: Duration = Duration::from_secs(61);
 
 pub(super) async fn peers_accept_the_leaf(backend: &Backend) -> Outcome {
-    let approved = workload::approved(HOUR, backend.now)?;
+    let approved = workload::approved(HOUR, backend.now())?;
     issue(backend, &approved).await?;
     Ok(())
 }
 
 pub(super) async fn only_approved_names(backend: &Backend) -> Outcome {
-    let approved = workload::approved_though_greedy(HOUR, backend.now)?;
+    let approved = workload::approved_though_greedy(HOUR, backend.now())?;
     let svid = issue(backend, &approved).await?;
     let leaf = parsed(&svid)?.swap_remove(0);
     let tbs = leaf.tbs_certificate();
@@ -51,12 +55,12 @@ pub(super) async fn only_approved_names(backend: &Backend) -> Outcome {
 }
 
 pub(super) async fn approved_lifetime(backend: &Backend) -> Outcome {
-    let svid = issue(backend, &workload::approved(HOUR, backend.now)?).await?;
+    let svid = issue(backend, &workload::approved(HOUR, backend.now())?).await?;
     let validity = svid.validity();
-    if validity.not_after() > backend.now + HOUR {
+    if validity.not_after() > backend.now() + HOUR {
         return Err(format!("an hour was approved, it ends at {:?}", validity.not_after()).into());
     }
-    if validity.not_before() + MAX_BACKDATE < backend.now {
+    if validity.not_before() + MAX_BACKDATE < backend.now() {
         return Err(format!("it begins at {:?}", validity.not_before()).into());
     }
     Ok(())
@@ -64,7 +68,7 @@ pub(super) async fn approved_lifetime(backend: &Backend) -> Outcome {
 
 pub(super) async fn never_outlives_the_signer(backend: &Backend) -> Outcome {
     let svid =
-        issue(backend, &workload::approved(Duration::from_secs(100 * 365 * 86_400), backend.now)?).await?;
+        issue(backend, &workload::approved(Duration::from_secs(100 * 365 * 86_400), backend.now())?).await?;
     match svid.validity().not_after() {
         ends if ends > backend.signer_ends => Err(format!("it ends at {ends:?}, after its signer").into()),
         _ => Ok(()),
@@ -72,7 +76,7 @@ pub(super) async fn never_outlives_the_signer(backend: &Backend) -> Outcome {
 }
 
 pub(super) async fn chain_in_order(backend: &Backend) -> Outcome {
-    let svid = issue(backend, &workload::approved(HOUR, backend.now)?).await?;
+    let svid = issue(backend, &workload::approved(HOUR, backend.now())?).await?;
     if svid.chain().iter().any(|one| backend.bundle.authorities().contains(one)) {
         return Err("a root is in the chain".into());
     }
@@ -91,7 +95,7 @@ pub(super) async fn chain_in_order(backend: &Backend) -> Outcome {
 }
 
 pub(super) async fn many_at_once(backend: &Backend) -> Outcome {
-    let approved = (0..64).map(|_| workload::approved(HOUR, backend.now)).collect::<Result<Vec<_>, _>>()?;
+    let approved = (0..64).map(|_| workload::approved(HOUR, backend.now())).collect::<Result<Vec<_>, _>>()?;
     let svids = try_join_all(approved.iter().map(|approved| issue(backend, approved))).await?;
     match svids.iter().map(X509Svid::serial).collect::<HashSet<_>>().len() {
         64 => Ok(()),
@@ -99,11 +103,61 @@ pub(super) async fn many_at_once(backend: &Backend) -> Outcome {
     }
 }
 
+pub(super) async fn dropped_calls(backend: &Backend) -> Outcome {
+    for _ in 0..8 {
+        let approved = workload::approved(HOUR, backend.now())?;
+        // Long enough to be under way.
+        let _outcome = timeout(Duration::from_millis(2), issue(backend, &approved)).await;
+    }
+    issue(backend, &workload::approved(HOUR, backend.now())?).await?;
+    Ok(())
+}
+
+pub(super) async fn deadline(backend: &Backend) -> Outcome {
+    if let Some(elsewhere) = &backend.elsewhere {
+        elsewhere(State::Silent);
+    }
+    let approved = workload::approved(HOUR, backend.now())?;
+    for given in [Duration::ZERO, Duration::from_millis(200)] {
+        let call = backend.issuer.issue(&approved, backend.now(), Instant::now() + given);
+        if timeout(given + BUSY_MACHINE, call).await.is_err() {
+            return Err(format!("it was given {given:?}, and went on").into());
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn authority_away(backend: &Backend) -> Outcome {
+    let Some(elsewhere) = &backend.elsewhere else { return Ok(()) };
+    let approved = workload::approved(HOUR, backend.now())?;
+    issue(backend, &approved).await?;
+    for state in [State::Closed, State::Silent] {
+        elsewhere(state);
+        let soon = Instant::now() + Duration::from_secs(1);
+        match backend.issuer.issue(&approved, backend.now(), soon).await {
+            Ok(_) => return Err(format!("{state:?}, and it signed").into()),
+            Err(IssuerError::Unavailable(_)) => {}
+            Err(IssuerError::Vault(error)) if error.is_temporary() => {}
+            Err(error) => {
+                return Err(format!("{state:?}, and it says that this will not pass: {error:?}").into());
+            }
+        }
+        elsewhere(State::Serves);
+        let back = async {
+            while issue(backend, &approved).await.is_err() {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(PATIENCE, back).await.map_err(|_| format!("it signs no more after {state:?}"))?;
+    }
+    Ok(())
+}
+
 /// Issues, and verifies in full as a peer does.
 async fn issue(backend: &Backend, approved: &Approved) -> Result<X509Svid, Error> {
-    let chain = backend.issuer.issue(approved, backend.now, Instant::now() + PATIENCE).await?;
+    let chain = backend.issuer.issue(approved, backend.now(), Instant::now() + PATIENCE).await?;
     let expected = Expected { identity: approved.identity(), public_key: approved.public_key() };
-    Ok(X509Svid::verify(chain, expected, &backend.bundle, backend.now)?)
+    Ok(X509Svid::verify(chain, expected, &backend.bundle, backend.now())?)
 }
 
 fn parsed(svid: &X509Svid) -> Result<Vec<Certificate>, Error> {

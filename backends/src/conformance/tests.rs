@@ -80,7 +80,7 @@ fn under_a_root() -> Backend {
     let (bundle, signer_ends) = (root.bundle(), root.ends());
     let issuer =
         Assembler::new(Arc::new(LocalSigner::new(SigningKey::from(root.key))), root.certificate, Vec::new());
-    Backend { issuer: Arc::new(issuer), bundle, now: now(), signer_ends }
+    Backend { issuer: Arc::new(issuer), bundle, clock: now, signer_ends, elsewhere: None }
 }
 
 /// Leaves under an intermediate, which ends before the root.
@@ -91,13 +91,13 @@ fn under_an_intermediate() -> Backend {
     let signer_ends = certificate.validity().not_after();
     let issuer =
         Assembler::new(Arc::new(LocalSigner::new(SigningKey::from(key))), certificate, vec![intermediate]);
-    Backend { issuer: Arc::new(issuer), bundle: root.bundle(), now: now(), signer_ends }
+    Backend { issuer: Arc::new(issuer), bundle: root.bundle(), clock: now, signer_ends, elsewhere: None }
 }
 
 #[tokio::test]
 async fn a_local_key_conforms_under_a_root_and_under_an_intermediate() {
-    assert_eq!(failures(async || under_a_root()).await, []);
-    assert_eq!(failures(async || under_an_intermediate()).await, []);
+    assert_eq!(failures("local, root", async || under_a_root()).await, []);
+    assert_eq!(failures("local, intermediate", async || under_an_intermediate()).await, []);
 }
 
 /// Leaves under a root of any kind of key.
@@ -108,26 +108,26 @@ fn under_a_root_of(key: &str) -> Backend {
     let signer_ends = certificate.validity().not_after();
     let signer = LocalSigner::new(SigningKey::from_pem(key).unwrap());
     let issuer = Assembler::new(Arc::new(signer), certificate, Vec::new());
-    Backend { issuer: Arc::new(issuer), bundle, now: now(), signer_ends }
+    Backend { issuer: Arc::new(issuer), bundle, clock: now, signer_ends, elsewhere: None }
 }
 
 #[tokio::test]
 async fn a_local_key_of_every_kind_conforms() {
     for (kind, genpkey) in KEY_KINDS {
         let key = key_pem(genpkey);
-        assert_eq!(failures(async || under_a_root_of(&key)).await, [], "{kind}");
+        assert_eq!(failures(&format!("local, {kind}"), async || under_a_root_of(&key)).await, [], "{kind}");
     }
 }
 
 fn foreign(lie: Lie) -> Backend {
     let root = Root::new();
     let (bundle, signer_ends) = (root.bundle(), root.ends());
-    Backend { issuer: Arc::new(Foreign { root, lie }), bundle, now: now(), signer_ends }
+    Backend { issuer: Arc::new(Foreign { root, lie }), bundle, clock: now, signer_ends, elsewhere: None }
 }
 
 #[tokio::test]
 async fn a_backend_that_assembles_by_itself_conforms_if_it_is_honest() {
-    assert_eq!(failures(async || foreign(Lie::None)).await, []);
+    assert_eq!(failures("honest", async || foreign(Lie::None)).await, []);
 }
 
 /// Forgets what stands between leaf and root.
@@ -154,7 +154,7 @@ async fn a_backend_that_answers_wrongly_is_found_out() {
     for (lie, told, shows) in
         leaf_lies.chain(chain_lies).chain([(&"another key", Lie::Key, &"for another key")])
     {
-        let failures = failures(async || foreign(told)).await;
+        let failures = failures(lie, async || foreign(told)).await;
         assert!(failures.iter().any(|failure| failure.reason.contains(shows)), "{lie}: {failures:#?}");
     }
 }
@@ -165,9 +165,10 @@ async fn a_chain_without_its_intermediate_is_found_out() {
         let backend = under_an_intermediate();
         Backend { issuer: Arc::new(WithoutIntermediates(backend.issuer)), ..backend }
     };
-    let failures = failures(incomplete).await;
+    let failures = failures("without intermediates", incomplete).await;
 
-    assert_eq!(failures.len(), CASES.len(), "{failures:#?}");
+    let silent_of_chains = 2;
+    assert_eq!(failures.len(), CASES.len() - silent_of_chains, "{failures:#?}");
     assert!(
         failures.iter().all(|failure| failure.reason.contains("does not lead to a valid authority")),
         "{failures:#?}"

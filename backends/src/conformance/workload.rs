@@ -13,8 +13,8 @@ use super::TRUST_DOMAIN;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// An extension that nobody knows (an enterprise number that nobody has).
-pub(super) const UNKNOWN_EXTENSION: [u64; 8] = [1, 3, 6, 1, 4, 1, 4_294_967_295, 1];
+/// An extension that nobody knows: its enterprise number is nobody's, and the largest that Go can read.
+pub(super) const UNKNOWN_EXTENSION: [u64; 8] = [1, 3, 6, 1, 4, 1, 2_147_483_647, 1];
 
 /// A plain request: one URI, nothing else.
 pub(super) fn approved(lifetime: Duration, now: SystemTime) -> Result<Approved, Error> {

@@ -3,7 +3,10 @@
 
 mod bao;
 mod between;
+mod chain;
 mod client;
+mod intermediate;
+mod leaf;
 mod login;
 mod session;
 

@@ -130,8 +130,8 @@ impl Bao {
         path
     }
 
-    /// Logs in whoever has the role id and the secret id in its directory, and gives such tokens. Answers what the
-    /// configuration says.
+    /// Logs in whoever has the role id and the secret id in its directory, and gives such tokens. Answers what
+    /// the configuration says.
     pub(crate) async fn accept_approle(&self, token: Value) -> String {
         self.write("sys/auth/approle", json!({"type": "approle"})).await;
         let mut role = json!({"token_policies": ["signet"]});
@@ -168,9 +168,26 @@ impl Bao {
         let config =
             json!({"kubernetes_host": host, "kubernetes_ca_cert": authority, "disable_local_ca_jwt": true});
         self.write("auth/kubernetes/config", config).await;
-        let role = json!({"bound_service_account_names": ["cart"], "bound_service_account_namespaces": ["shop"],
-            "token_policies": ["signet"]});
+        let role = json!({
+            "bound_service_account_names": ["cart"],
+            "bound_service_account_namespaces": ["shop"],
+            "token_policies": ["signet"],
+        });
         self.write("auth/kubernetes/role/signet", role).await;
+    }
+
+    /// An issuer of this name below the root, which lives for half a day, and longer than no leaf.
+    pub(crate) async fn add_intermediate(&self, name: &str) {
+        let request = json!({"common_name": name, "key_type": "ec"});
+        let made = self.write("pki/issuers/generate/intermediate/internal", request).await;
+        let csr = &made["data"]["csr"];
+        let lines = json!({"csr": csr, "common_name": name, "ttl": "12h", "max_path_length": 1});
+        let signed = self.write("pki/issuer/root/sign-intermediate", lines).await;
+        let import = json!({"pem_bundle": signed["data"]["certificate"]});
+        let imported = self.write("pki/issuers/import/cert", import).await;
+        let id = imported["data"]["imported_issuers"][0].as_str().unwrap();
+        let settings = json!({"issuer_name": name, "leaf_not_after_behavior": "truncate"});
+        self.write(&format!("pki/issuer/{id}"), settings).await;
     }
 
     async fn set_up_pki(&self) {

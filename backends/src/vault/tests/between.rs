@@ -15,6 +15,8 @@ use tokio::{
 #[derive(Debug, Clone)]
 pub(crate) enum Act {
     Pass,
+    /// Passes it on, and so many bytes of the answer back.
+    Cut(usize),
     /// Answers this, from the status code to the body.
     Answer(String),
     /// Says nothing for ever.
@@ -113,6 +115,11 @@ async fn serve(mut client: TcpStream, shared: Arc<Shared>) {
     };
     let answer = match act {
         Act::Pass => pass_on(&seen, shared.upstream).await,
+        Act::Cut(bytes) => {
+            let mut answer = pass_on(&seen, shared.upstream).await;
+            answer.truncate(bytes);
+            answer
+        }
         Act::Answer(answer) => answer.replacen("\r\n", "\r\nconnection: close\r\n", 1).into_bytes(),
         Act::Silence => std::future::pending().await,
         Act::HangUp => return,

@@ -287,7 +287,8 @@ async fn a_server_is_trusted_as_soon_as_the_pinned_file_has_its_authority() {
     let other = rcgen::generate_simple_self_signed(["other".to_owned()]).unwrap();
     std::fs::write(&ca_file, other.cert.pem()).unwrap();
     let lines = format!(
-        "address = ['https://127.0.0.1:{}']\nca_file = '{}'\nauth.method = 'token-file'\nauth.token_file = '/none'",
+        "address = ['https://127.0.0.1:{}']\nca_file = '{}'\n\
+         auth.method = 'token-file'\nauth.token_file = '/none'",
         bao.port,
         ca_file.display()
     );
