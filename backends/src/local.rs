@@ -12,7 +12,7 @@ use crate::{SignError, Signer};
 ///
 /// With ECDSA and Ed25519 inline, on the thread that asks: a signature takes 17 µs (P-384: 150), and handing
 /// it to another thread would cost as much. RSA takes up to some milliseconds, for which no serving core may
-/// stand still: it goes to threads of its own, at most [`POOLED`] at once, and the rest waits its turn.
+/// stand still: it goes to threads of its own, at most four at once, and the rest waits its turn.
 #[derive(Debug)]
 pub struct LocalSigner {
     key: Arc<SigningKey>,
@@ -56,30 +56,40 @@ mod tests {
 
     use futures_util::{future::join_all, poll};
     use signet_identity::PrivateKey;
-    use tokio::{runtime::Builder, time::timeout};
+    use tokio::{runtime::Builder, sync::oneshot, time::timeout};
 
     use super::*;
     use crate::test_support::{KEY_KINDS, signing_key};
 
-    #[tokio::test]
-    async fn a_fast_signature_is_made_where_it_is_asked_for_and_a_slow_one_elsewhere() {
+    /// Runs a test while the only thread for what blocks is occupied, until it is told to go on.
+    fn while_threads_are_occupied(test: impl AsyncFnOnce(oneshot::Sender<()>)) {
+        let runtime = Builder::new_current_thread().enable_time().max_blocking_threads(1).build().unwrap();
+        runtime.block_on(async {
+            let (go_on, gate) = oneshot::channel();
+            drop(spawn_blocking(move || gate.blocking_recv()));
+            test(go_on).await;
+        });
+    }
+
+    #[test]
+    fn a_fast_signature_is_made_where_it_is_asked_for_and_a_slow_one_elsewhere() {
         for (kind, genpkey) in KEY_KINDS {
-            let key = Arc::new(signing_key(genpkey));
-            let signer = LocalSigner::new(Arc::clone(&key));
+            while_threads_are_occupied(async |go_on| {
+                let key = Arc::new(signing_key(genpkey));
+                let signer = LocalSigner::new(Arc::clone(&key));
 
-            let mut signing = signer.sign(b"to be signed");
-            let first = poll!(&mut signing);
+                let mut signing = signer.sign(b"to be signed");
+                let first = poll!(&mut signing);
 
-            assert_eq!(first.is_ready(), !kind.starts_with("RSA"), "{kind}");
-            let signature = match first {
-                Poll::Ready(signature) => signature.unwrap(),
-                Poll::Pending => signing.await.unwrap(),
-            };
-            assert_eq!(
-                key.public_key().verify(signer.algorithm(), b"to be signed", &signature),
-                Ok(()),
-                "{kind}"
-            );
+                assert_eq!(first.is_ready(), !kind.starts_with("RSA"), "{kind}");
+                go_on.send(()).unwrap();
+                let signature = match first {
+                    Poll::Ready(signature) => signature.unwrap(),
+                    Poll::Pending => signing.await.unwrap(),
+                };
+                let verified = key.public_key().verify(signer.algorithm(), b"to be signed", &signature);
+                assert_eq!(verified, Ok(()), "{kind}");
+            });
         }
     }
 
@@ -101,10 +111,7 @@ mod tests {
 
     #[test]
     fn a_request_that_is_given_up_keeps_its_place_until_its_signature_is_made() {
-        let runtime = Builder::new_current_thread().enable_time().max_blocking_threads(1).build().unwrap();
-        runtime.block_on(async {
-            let (let_it_sign, gate) = std::sync::mpsc::channel::<()>();
-            let occupied = spawn_blocking(move || gate.recv());
+        while_threads_are_occupied(async |go_on| {
             let signer = LocalSigner::new(signing_key(KEY_KINDS[3].1));
             let mut signing = signer.sign(b"to be signed");
             assert!(poll!(&mut signing).is_pending());
@@ -112,8 +119,7 @@ mod tests {
             drop(signing);
 
             assert_eq!(signer.pool.available_permits(), POOLED - 1);
-            let_it_sign.send(()).unwrap();
-            occupied.await.unwrap().unwrap();
+            go_on.send(()).unwrap();
             let all = Arc::clone(&signer.pool).acquire_many_owned(u32::try_from(POOLED).unwrap());
             assert!(timeout(Duration::from_secs(10), all).await.is_ok(), "the place is not given back");
         });

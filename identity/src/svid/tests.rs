@@ -5,7 +5,7 @@ use rcgen::{CustomExtension, DnType, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurp
 use super::*;
 use crate::test_support::{OpenSsl, now, tlv};
 use crate::testing::{self, TestAuthority, TestLeaf};
-use crate::{CaCertificate, LeafTemplate, PrivateKey, SignatureAlgorithm};
+use crate::{CaCertificate, LeafTemplate, PrivateKey, SignatureAlgorithm, ca_certificate};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const ID: &str = "spiffe://cluster.local/ns/shop/sa/cart";
@@ -304,10 +304,15 @@ fn an_authority_that_has_expired_is_trusted_no_more() {
 #[test]
 fn an_intermediate_for_one_end_of_tls_is_not_enough() {
     let (root, holder) = (authority(), Holder::new());
-    let one_sided = root.intermediate_with(now(), |params| {
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth]
+    let below = root.intermediate(now());
+    let one_sided = root.leaf(below.key().public_key(), &ID.parse().unwrap(), now()).change(|params| {
+        let (key, validity) = (below.key().public_key(), below.certificate().validity());
+        *params = ca_certificate::profile(key, root.bundle().trust_domain(), validity).unwrap();
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     });
-    let refusal = not_trusted(holder.verify(holder.leaf(&one_sided).sign(), &root));
+    let mut chain = holder.leaf(&below).sign();
+    chain[1] = one_sided.sign().swap_remove(0);
+    let refusal = not_trusted(holder.verify(chain, &root));
     assert!(matches!(refusal, webpki::Error::RequiredEkuNotFoundContext(_)), "{refusal:?}");
 }
 
