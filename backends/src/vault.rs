@@ -14,6 +14,7 @@ mod config;
 mod error;
 mod intermediate;
 mod leaf;
+mod limit;
 mod login;
 mod request;
 mod retry;

@@ -6,9 +6,12 @@
 
 mod call;
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
@@ -24,6 +27,7 @@ use super::{
     VaultConfig, VaultError,
     answer::{Answer, Raw},
     breaker::Breaker,
+    limit::Limit,
     request::Request,
     retry,
     transport::Transport,
@@ -37,6 +41,7 @@ struct Inner {
     config: VaultConfig,
     transport: ArcSwap<Transport>,
     breaker: Mutex<Breaker>,
+    limit: Mutex<Limit>,
     /// Requests under way, and how many may wait for that.
     places: Semaphore,
     waiting: AtomicUsize,
@@ -69,6 +74,7 @@ impl VaultClient {
         Ok(Self(Arc::new(Inner {
             transport,
             breaker: Mutex::default(),
+            limit: Mutex::default(),
             places: Semaphore::new(config.concurrency),
             waiting: AtomicUsize::new(0),
             preferred: AtomicUsize::new(0),
@@ -107,6 +113,7 @@ impl VaultClient {
         let _place = self.0.place(deadline).await.inspect_err(|error| self.0.count(error.label()))?;
         let (mut attempt, mut before) = (1, None);
         loop {
+            self.0.below_the_limit(deadline).await.inspect_err(|error| self.0.count(error.label()))?;
             let answer = self.0.attempt(request, token, deadline).await;
             let Err(error) = answer else { return answer };
             // The last attempt may have had no time; what the one before failed of is what there is to mend.
@@ -125,6 +132,19 @@ impl VaultClient {
 }
 
 impl Inner {
+    /// Waits until Vault's rate limit allows another request. Fails at once if that is too late: the caller may come back,
+    /// and somebody with more time has its place.
+    async fn below_the_limit(&self, deadline: Instant) -> Result<(), VaultError> {
+        loop {
+            let now = Instant::now();
+            let Some(left) = self.limit().left(now) else { return Ok(()) };
+            if now + left >= deadline {
+                return Err(VaultError::RateLimited { retry_after: Some(left) });
+            }
+            sleep(left + RETURN_WITHIN.mul_f64(fastrand::f64())).await;
+        }
+    }
+
     async fn place(&self, deadline: Instant) -> Result<SemaphorePermit<'_>, VaultError> {
         if let Ok(place) = self.places.try_acquire() {
             return Ok(place);
@@ -150,6 +170,9 @@ impl Inner {
         let pass = admitted.inspect_err(|error| self.count(error.label()))?;
         let call = Call::begin(self, pass);
         let answer = self.everywhere(request, token, deadline).await;
+        if let Err(VaultError::RateLimited { retry_after }) = &answer {
+            self.limit().reached(*retry_after, Instant::now());
+        }
         self.count(answer.as_ref().err().map_or("answered", VaultError::label));
         call.end(answer.as_ref().err(), deadline);
         answer
@@ -215,6 +238,10 @@ impl Inner {
         metrics::counter!(name, "outcome" => outcome).increment(1);
     }
 
+    fn limit(&self) -> MutexGuard<'_, Limit> {
+        self.limit.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn breaker(&self) -> MutexGuard<'_, Breaker> {
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -250,6 +277,9 @@ impl Drop for Waiting<'_> {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
+
+/// Those who waited for a rate limit come back spread over so long.
+const RETURN_WITHIN: Duration = Duration::from_millis(100);
 
 impl std::fmt::Debug for VaultClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -5,13 +5,13 @@ use std::time::Duration;
 use super::VaultError;
 
 /// How long to wait before attempt number `attempt` + 1 (the first is 1) after `error`; `None`: it is final. `jitter`
-/// is in [0, 1): those who fail together must not come back together.
+/// is in [0, 1): those who fail together must not come back together. How long a rate limit lasts, `limit` says.
 ///
 /// What Vault understood and refuses is final, and so is what an open breaker or a full queue says. A rate limit and
 /// a fault of its own pass, and so does a connection that broke: signing twice makes a certificate that nobody uses.
 pub(super) fn pause(error: &VaultError, attempt: u32, jitter: f64) -> Option<Duration> {
     let asked = match error {
-        VaultError::RateLimited { retry_after } => *retry_after,
+        VaultError::RateLimited { .. } => return Some(Duration::ZERO),
         VaultError::Failing { status: 412 | 500 | 502..=599, retry_after, .. } => *retry_after,
         VaultError::Unreachable { .. } | VaultError::Broken { .. } => None,
         _ => return None,
@@ -42,10 +42,11 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_limit_is_waited_out_at_least() {
-        let limited = VaultError::RateLimited { retry_after: Some(Duration::from_secs(3)) };
-        assert_eq!(pause(&limited, 1, 0.0), Some(Duration::from_secs(3)));
-        assert_eq!(pause(&limited, 1, 1.0), Some(Duration::from_millis(3100)));
+    fn what_a_failing_vault_asks_for_is_waited_out_at_least() {
+        let retry_after = Some(Duration::from_secs(3));
+        let failing = VaultError::Failing { status: 503, reason: String::new(), retry_after };
+        assert_eq!(pause(&failing, 1, 0.0), Some(Duration::from_secs(3)));
+        assert_eq!(pause(&failing, 1, 1.0), Some(Duration::from_millis(3100)));
     }
 
     #[test]
