@@ -2,6 +2,7 @@
 
 mod alone;
 mod faults;
+mod herd;
 mod intermediate;
 mod leaves;
 mod logins;
