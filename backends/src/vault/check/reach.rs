@@ -42,7 +42,8 @@ pub(super) async fn try_all(config: &VaultConfig, findings: &mut Findings<'_>) -
 async fn health(transport: &Transport, address: &Url, config: &VaultConfig) -> (Verdict, String) {
     let request =
         Request { method: RequestMethod::GET, path: "sys/health".to_owned(), body: Zeroizing::default() };
-    let deadline = Instant::now() + config.timeout;
+    // The transport gives it `vault.timeout`, to the letter.
+    let deadline = Instant::now() + 2 * config.timeout;
     match transport.exchange(address, &request, None, deadline).await {
         Ok(answer) => judge(address, &answer),
         Err(error) => (Verdict::Fault, chain(&error).to_string()),

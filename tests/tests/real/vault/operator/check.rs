@@ -1,5 +1,7 @@
 //! One thing after another is wrong.
 
+use std::net::TcpListener;
+
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use signet::stage::openbao::{PKI_MOUNT, Role, SERVING_ROLE, VaultAccess, WORKLOAD_ROLE};
@@ -23,6 +25,11 @@ fn a_check_says_what_is_wrong_on_the_way_to_vault() {
             must_say(&said, told).context(case)?;
             keeps_secrets(&scene, &said.must(code, &[]).context(case)?)?;
         }
+        let silent = TcpListener::bind("127.0.0.1:0")?;
+        let access = good.clone().by_way_of(silent.local_addr()?.port()).with("timeout", "500ms");
+        let said = Asked::a_ca(&scene, programs, "vault", access)?.check()?;
+        must_say(&said, "FAULT reach: Vault at http://127.0.0.1:")
+            .and(must_say(&said, "FAULT did not answer within 500ms"))?;
         scene.openbao.seal().await?;
         Asked::a_ca(&scene, programs, "vault", good.clone())?.check()?.must(1, &["(version", "is sealed"])?;
         scene.openbao.unseal().await?;
