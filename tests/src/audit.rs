@@ -14,6 +14,8 @@ pub struct Audit {
     pub outcomes: BTreeMap<String, Vec<String>>,
     /// Serials of the certificates that were issued.
     pub serials: BTreeSet<String>,
+    /// Key ids of the authorities that were to sign.
+    pub authorities: BTreeSet<String>,
 }
 
 impl Audit {
@@ -44,6 +46,7 @@ impl Audit {
             "signing" => {
                 let before = self.outcomes.insert(text("request_id")?.to_owned(), Vec::new());
                 ensure!(before.is_none(), "a second intent under this request id");
+                self.authorities.insert(text("authority")?.to_owned());
             }
             outcome @ ("issued" | "failed" | "abandoned") => {
                 let outcomes =

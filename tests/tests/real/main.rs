@@ -10,6 +10,7 @@ mod clients;
 mod demo;
 mod documentation;
 mod handshake;
+mod injected;
 mod old_token;
 mod outage;
 mod proxy_secrets;
