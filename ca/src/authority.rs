@@ -1,4 +1,4 @@
-//! The authority: the only holder of an [`Issuer`], and the only way to a certificate.
+//! The authority: the only holder of an [`Issuer`](signet_backends::Issuer), and the only way to a certificate.
 //!
 //! Issuing is five steps, each on the result of the last:
 //!
