@@ -10,6 +10,7 @@ pub mod envoy;
 mod guard;
 pub mod http;
 mod key_sets;
+pub mod leaks;
 mod load;
 mod mesh;
 mod node_agent;
@@ -36,6 +37,7 @@ pub use ca::{Ca, CaSettings, SignedBy};
 pub use daemon::{Daemon, trust_domain};
 use guard::Guard;
 pub use key_sets::{KeySet, OfflineRoot, SecretVolume};
+use leaks::Secrets;
 pub use load::{Failure, Load, Tally};
 pub use mesh::{Doors, Footing, Mesh, Plan, TokenPath, Workloads};
 pub use node_agent::{CertificateSource, NodeAgent, NodeAgentSettings};
@@ -52,6 +54,7 @@ pub use workload::{TokenIssuer, Workload};
 pub struct Stage {
     directory: PathBuf,
     ports: Ports,
+    secrets: Arc<Secrets>,
     guard: Arc<Guard>,
 }
 
@@ -64,7 +67,12 @@ impl Stage {
             .tempdir()
             .context("cannot make a directory for temporary files")?;
         let guard = Guard::post(directory.path()).context("cannot start /bin/sh")?;
-        Ok(Self { directory: directory.keep(), ports: Ports::new(), guard: Arc::new(guard) })
+        Ok(Self {
+            directory: directory.keep(),
+            ports: Ports::new(),
+            secrets: Arc::default(),
+            guard: Arc::new(guard),
+        })
     }
 
     /// The directory: configurations, sockets, tokens and logs.
@@ -88,6 +96,11 @@ impl Stage {
         Ok(path)
     }
 
+    /// What no process may write down.
+    pub fn secrets(&self) -> &Arc<Secrets> {
+        &self.secrets
+    }
+
     /// A TCP port on 127.0.0.1 that nobody uses, handed out once.
     pub fn free_port(&self) -> Result<u16> {
         self.ports.free()
@@ -96,5 +109,12 @@ impl Stage {
     /// Starts a program in the directory. Its output is appended to `<name>.log` there.
     pub fn start(&self, program: &Program) -> Result<Process> {
         Process::start(program, &self.directory, Arc::clone(&self.guard))
+    }
+}
+
+/// Whatever was written down is searched for secrets; [`leaks::found`] tells.
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.secrets.search(&self.directory);
     }
 }

@@ -19,7 +19,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use signet::stage::Programs;
+use signet::stage::{Programs, leaks};
 use tokio::runtime::Builder;
 use tokio::time::timeout;
 
@@ -30,7 +30,7 @@ static STAGE_DOOR: Mutex<()> = Mutex::new(());
 const LIMIT: Duration = Duration::from_secs(600);
 
 /// Runs `test` when no other runs, and fails when it fails or hangs. What it started is ended in either case: it is
-/// owned by the future that is dropped.
+/// owned by the future that is dropped. Fails, too, if any of its processes has written a secret into its log.
 pub fn alone(test: impl AsyncFnOnce(&Programs) -> Result<()>) {
     let _turn = STAGE_DOOR.lock().unwrap_or_else(PoisonError::into_inner);
     let played = programs().and_then(|programs| {
@@ -41,6 +41,8 @@ pub fn alone(test: impl AsyncFnOnce(&Programs) -> Result<()>) {
     if let Err(error) = played {
         panic!("{error:?}");
     }
+    let leaks = leaks::found();
+    assert!(leaks.is_empty(), "a process has written down a secret: {leaks:?}");
 }
 
 /// Our programs as `make test` builds them, and Envoy as `scripts/envoy` finds or installs it.

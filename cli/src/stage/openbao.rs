@@ -65,6 +65,7 @@ impl OpenBao {
         operator.becomes(secret(&initialised, "/root_token")?);
         let audit_log = stage.directory().join("openbao-audit.jsonl");
         let openbao = Self { program, process, operator, unseal_key, tls, doors, audit_log };
+        openbao.secrets().into_iter().for_each(|secret| stage.secrets().add(secret));
         openbao.unseal().await?;
         openbao.start_audit().await?;
         Ok(openbao)

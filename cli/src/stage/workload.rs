@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::daemon::trust_domain;
+use super::leaks::Secrets;
 use super::{Stage, TokenVolume};
 
 /// The namespace of every workload on a stage.
@@ -27,6 +28,7 @@ pub struct TokenIssuer {
     issuer: DevelopmentIssuer,
     public_key: String,
     jwks: PathBuf,
+    secrets: Arc<Secrets>,
 }
 
 impl TokenIssuer {
@@ -36,7 +38,7 @@ impl TokenIssuer {
         let public_key = public_key_pem(key.public_key())?;
         let issuer = DevelopmentIssuer::new(key, DEVELOPMENT_ISSUER.to_owned());
         let jwks = stage.write("jwks.json", &issuer.jwks_json())?;
-        Ok(Self { issuer, public_key, jwks })
+        Ok(Self { issuer, public_key, jwks, secrets: Arc::clone(stage.secrets()) })
     }
 
     /// `iss` of its tokens.
@@ -73,7 +75,9 @@ impl TokenIssuer {
             lifetime,
             pod: Pod { name: Some(format!("{service_account}-0")), uid: None, node: None },
         };
-        Ok(self.issuer.mint(&request, SystemClock.now())?)
+        let token = self.issuer.mint(&request, SystemClock.now())?;
+        self.secrets.add(&token);
+        Ok(token)
     }
 }
 

@@ -98,7 +98,9 @@ impl OpenBao {
                 answer.pointer(pointer).and_then(Value::as_str).map(Secret::new).context(pointer)
             });
         let role_id_file = stage.write("vault-role-id", role_id?.expose())?;
-        let secret_id_file = stage.write_private("vault-secret-id", secret_id?.expose())?;
+        let secret_id = secret_id?;
+        stage.secrets().add(secret_id.expose());
+        let secret_id_file = stage.write_private("vault-secret-id", secret_id.expose())?;
         let auth =
             json!({"method": "approle", "role_id_file": role_id_file, "secret_id_file": secret_id_file});
         Ok(self.access(auth))
