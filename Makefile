@@ -3,14 +3,18 @@
 programs := -p signet-ca -p signet-node-agent -p signet
 target := $(or $(CARGO_TARGET_DIR),$(CARGO_BUILD_TARGET_DIR),target)
 
-.PHONY: help demo check test bench fuzz
+.PHONY: help demo demo-vault check test bench fuzz
 
 help: ## List the targets
-	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 14
+	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 14
 
 demo: ## See it work with real Envoys, in under 3 minutes (ARGS=--keep leaves all of it running)
 	@envoy=$$(scripts/envoy) && cargo build --quiet $(programs) || { echo "0 passed, 1 failed"; exit 1; }; \
 	$(target)/debug/signet demo --envoy "$$envoy" $(ARGS)
+
+demo-vault: ## See it sign by an operator's key, before Vault and with Vault alone, with a real OpenBao, in under 3 minutes
+	@envoy=$$(scripts/envoy) && vault=$$(scripts/openbao) && cargo build --quiet $(programs) || { echo "0 passed, 1 failed"; exit 1; }; \
+	$(target)/debug/signet demo --envoy "$$envoy" --vault "$$vault" $(ARGS)
 
 check: ## Check format, lints, documentation, dependencies and architecture
 	@scripts/check

@@ -3,9 +3,10 @@
 mod caller;
 mod impostor;
 mod load;
+mod ways;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
@@ -26,8 +27,11 @@ pub(crate) struct Demo {
     #[arg(long, env = "ENVOY", value_name = "PATH")]
     envoy: PathBuf,
     /// Leave everything running until Ctrl-C, and print the URLs
-    #[arg(long)]
+    #[arg(long, conflicts_with = "vault")]
     keep: bool,
+    /// Show the ways to sign by another authority instead: with this OpenBao or Vault, which `make demo-vault` builds
+    #[arg(long, value_name = "PATH")]
+    vault: Option<PathBuf>,
 }
 
 /// Certificates that are renewed several times while one watches, and tokens that are dead long before each renewal,
@@ -45,6 +49,7 @@ pub(crate) const EXAMPLES: &str = "\
 Examples:
   make demo
   make demo ARGS=--keep
+  make demo-vault
   signet demo --envoy /usr/local/bin/envoy
 
 It runs signet-ca and signet-node-agent from beside this program, and two Envoys, on free ports of
@@ -80,12 +85,18 @@ impl Demo {
     }
 
     async fn play(&self, report: &mut Report<'_>) -> Result<Mesh> {
-        report.title("Signet: a workload's token becomes a certificate in a real Envoy, and stays fresh")?;
         // It runs in a directory of its own: a relative path is one from here.
-        let envoy = self.envoy.canonicalize();
-        let envoy = envoy.with_context(|| format!("there is no Envoy at {}", self.envoy.display()))?;
+        let envoy = program("Envoy", &self.envoy)?;
         let programs = Programs::beside_this_one(envoy)?;
-        let mut mesh = Mesh::raise(&programs, &PLAN).await.context("the stage could not be set")?;
+        match &self.vault {
+            Some(vault) => Box::pin(ways::play(&programs, &program("OpenBao", vault)?, report)).await,
+            None => self.promises(&programs, report).await,
+        }
+    }
+
+    async fn promises(&self, programs: &Programs, report: &mut Report<'_>) -> Result<Mesh> {
+        report.title("Signet: a workload's token becomes a certificate in a real Envoy, and stays fresh")?;
+        let mut mesh = Mesh::raise(programs, &PLAN).await.context("the stage could not be set")?;
         introduce(&mesh, report)?;
 
         report.promise("A request goes through mutual TLS, and the application learns who called")?;
@@ -101,6 +112,10 @@ impl Demo {
         report.shown(impostor::is_refused(&mesh).await)?;
         Ok(mesh)
     }
+}
+
+fn program(name: &str, path: &Path) -> Result<PathBuf> {
+    path.canonicalize().with_context(|| format!("there is no {name} at {}", path.display()))
 }
 
 fn introduce(mesh: &Mesh, report: &mut Report<'_>) -> io::Result<()> {

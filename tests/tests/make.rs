@@ -8,7 +8,13 @@ use std::process::Command;
 #[test]
 fn a_target_that_lacks_a_program_ends_with_a_sum() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    for (target, program) in [("demo", "ENVOY"), ("test", "ENVOY"), ("test", "VAULT_BIN")] {
+    for (target, program) in [
+        ("demo", "ENVOY"),
+        ("demo-vault", "ENVOY"),
+        ("demo-vault", "VAULT_BIN"),
+        ("test", "ENVOY"),
+        ("test", "VAULT_BIN"),
+    ] {
         let made = Command::new("make")
             .args(["--no-print-directory", target])
             .env(program, "/there/is/none")

@@ -32,7 +32,9 @@ pub struct CaSettings {
     issuer: String,
     jwks: PathBuf,
     fsync: bool,
-    signed_by: SignedBy,
+    kind: &'static str,
+    /// Sections that one kind or another needs. They stay, so that another kind is one line.
+    sections: Value,
     overlap: Option<Duration>,
 }
 
@@ -50,13 +52,13 @@ pub enum SignedBy {
 }
 
 impl SignedBy {
-    /// `authority.kind`.
-    fn kind(&self) -> &'static str {
+    /// `authority.kind`, and the section that it needs.
+    fn configuration(&self) -> (&'static str, Value) {
         match self {
-            Self::Itself => "local",
-            Self::Files(_) => "injected",
-            Self::Vault(_) => "vault",
-            Self::VaultIntermediate(_) => "vault-intermediate",
+            Self::Itself => ("local", json!({})),
+            Self::Files(directory) => ("injected", json!({"injected": {"directory": directory}})),
+            Self::Vault(access) => ("vault", json!({"vault": access.section()})),
+            Self::VaultIntermediate(access) => ("vault-intermediate", json!({"vault": access.section()})),
         }
     }
 }
@@ -74,15 +76,19 @@ impl CaSettings {
             issuer: issuer.to_owned(),
             jwks: jwks.to_owned(),
             fsync: false,
-            signed_by: SignedBy::Itself,
+            kind: "local",
+            sections: json!({}),
             overlap: None,
         }
     }
 
-    /// The same with somebody else to sign.
+    /// The same with somebody else to sign. What the last one needs stays in the configuration.
     #[must_use]
-    pub fn signed_by(self, signed_by: SignedBy) -> Self {
-        Self { signed_by, ..self }
+    pub fn signed_by(mut self, signed_by: SignedBy) -> Self {
+        let (kind, section) = signed_by.configuration();
+        self.kind = kind;
+        merge(&mut self.sections, section);
+        self
     }
 
     /// The same with another time from a new root to the first leaf under it; without, as long as leaves live.
@@ -118,21 +124,14 @@ impl CaSettings {
             "state": {"directory": places.state},
             "issuing": {"default_lifetime": lifetime, "max_lifetime": lifetime},
             "authority": {
-                "kind": self.signed_by.kind(),
+                "kind": self.kind,
                 "overlap": humantime::format_duration(overlap).to_string(),
             },
             "audit": {"fsync": self.fsync},
             "issuer": [{"url": self.issuer, "jwks_file": self.jwks, "leeway": "0s"}],
             "telemetry": {"log_format": "text"},
         });
-        let section = match &self.signed_by {
-            SignedBy::Itself => json!({}),
-            SignedBy::Files(directory) => json!({"injected": {"directory": directory}}),
-            SignedBy::Vault(access) | SignedBy::VaultIntermediate(access) => {
-                json!({"vault": access.section()})
-            }
-        };
-        merge(&mut configuration, section);
+        merge(&mut configuration, self.sections.clone());
         Ok(configuration)
     }
 }
