@@ -23,7 +23,7 @@ test: ## Run every test, also those against real Envoys and a real OpenBao
 	@scripts/test
 
 bench: ## Measure it in about 5 minutes: a table, target/bench/latest.json and .svg (PARTS="issue storm": those alone)
-	@cargo build --quiet --release $(programs)
+	@scripts/openbao >/dev/null && cargo build --quiet --release $(programs)
 	@cargo run --quiet --release -p signet-tests --bin signet-bench -- $(PARTS)
 
 fuzz: ## Fuzz what hostile bytes reach first, for a minute (SECONDS=600 for longer)

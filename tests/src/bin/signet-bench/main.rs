@@ -33,6 +33,7 @@ mod start;
 mod storm;
 mod two_cores;
 mod usage;
+mod vault;
 
 use anyhow::Context;
 use parts::{Bench, PARTS};

@@ -20,7 +20,7 @@ use crate::{
     push, renewal,
     report::Figure,
     rsa_issuer::{RsaIssuer, WORKLOAD},
-    sds, start, storm, two_cores,
+    sds, start, storm, two_cores, vault,
 };
 
 /// All of them, in the order in which they run.
@@ -34,6 +34,7 @@ pub(crate) const PARTS: &[Part] = &[
     Part { name: "storm", measure: |bench| Box::pin(storm::measure(bench)) },
     Part { name: "sds", measure: |bench| Box::pin(sds::measure(bench)) },
     Part { name: "push", measure: |bench| Box::pin(push::measure(bench)) },
+    Part { name: "vault", measure: |bench| Box::pin(vault::measure(bench)) },
     Part { name: "renewal", measure: |bench| Box::pin(renewal::measure(bench)) },
 ];
 

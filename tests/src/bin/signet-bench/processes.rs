@@ -54,8 +54,18 @@ impl ServingCa {
             Audit::Written => settings(bench, &stage)?,
             Audit::OnDisk => settings(bench, &stage)?.with_fsync(),
         };
+        Self::start_with(bench, core, stage, &settings).await
+    }
+
+    /// The same with other settings, on a stage that is there.
+    pub(crate) async fn start_with(
+        bench: &Bench,
+        core: Core,
+        stage: Stage,
+        settings: &CaSettings,
+    ) -> Result<Self> {
         pin(core)?;
-        let mut ca = Ca::start(&stage, &bench.programs, &settings)?;
+        let mut ca = Ca::start(&stage, &bench.programs, settings)?;
         pin(Core::Load)?;
         ca.daemon().ready(READY).await?;
         Ok(Self { stage, ca: Watched::of(ca, Ca::daemon) })
