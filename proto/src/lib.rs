@@ -1,7 +1,7 @@
-//! Wire types: the Istio CA API and the parts of Envoy's SDS API that Signet speaks.
+//! Wire types: the Istio CA API, the parts of Envoy's SDS API that Signet speaks, and Signet's own services.
 //!
-//! The `.proto` files under `proto/` are Signet's own minimal ones; packages, names and field numbers are
-//! those of Istio and Envoy, so that their clients and servers work unchanged. The code under
+//! The `.proto` files of others under `proto/` are minimal ones, written for Signet; packages, names and field
+//! numbers are those of Istio and Envoy, so that their clients and servers work unchanged. The code under
 //! `src/generated` is checked in: building needs neither protoc nor a build script. After a change of a
 //! `.proto`, `UPDATE_GENERATED=1 cargo test -p signet-proto` writes it anew; without the variable the same
 //! test fails when the two differ.
@@ -20,7 +20,7 @@ mod generated;
 pub mod metadata;
 
 pub use codec::{SmallBufferCodec, SmallBufferDecoder, SmallBufferEncoder};
-pub use generated::{envoy, google, istio};
+pub use generated::{envoy, google, istio, signet};
 
 /// The `FileDescriptorSet` of everything in this crate, for gRPC server reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("generated/descriptors.bin");

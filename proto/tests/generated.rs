@@ -6,7 +6,8 @@ use std::{fs, path::Path};
 
 use prost::Message;
 
-const PROTOS: [&str; 2] = ["istio/v1/auth/ca.proto", "envoy/service/secret/v3/sds.proto"];
+const PROTOS: [&str; 3] =
+    ["istio/v1/auth/ca.proto", "envoy/service/secret/v3/sds.proto", "signet/v1/trust_bundle.proto"];
 /// Reached only through `Any`, so no service pulls it in.
 const SECRET: &str = "envoy/extensions/transport_sockets/tls/v3/secret.proto";
 

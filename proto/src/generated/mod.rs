@@ -41,3 +41,8 @@ pub mod istio {
         }
     }
 }
+pub mod signet {
+    pub mod v1 {
+        include!("signet.v1.rs");
+    }
+}
