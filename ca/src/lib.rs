@@ -18,4 +18,5 @@ pub mod store;
 #[cfg(test)]
 mod testing;
 pub mod trust;
+pub mod trust_bundle_service;
 pub mod vault;

@@ -19,6 +19,7 @@ struct Handles {
     refused: Vec<Counter>,
     token_cache_hits: Counter,
     token_cache_misses: Counter,
+    bundles_told: Counter,
     key_fetches: [Counter; KeyFetch::ALL.len()],
     in_flight: Gauge,
     queued: Gauge,
@@ -50,6 +51,7 @@ impl Metrics {
                 .collect(),
             token_cache_hits: metrics::counter!("signet_ca_token_cache_total", "result" => "hit"),
             token_cache_misses: metrics::counter!("signet_ca_token_cache_total", "result" => "miss"),
+            bundles_told: metrics::counter!("signet_ca_trust_bundle_answers_total"),
             key_fetches: KeyFetch::ALL.map(
                 |outcome| metrics::counter!("signet_ca_issuer_key_loads_total", "outcome" => outcome.label()),
             ),
@@ -78,6 +80,11 @@ impl Metrics {
 
     pub(crate) fn token_cache_miss(&self) {
         self.0.token_cache_misses.increment(1);
+    }
+
+    /// Somebody was told the trust bundle without a certificate.
+    pub(crate) fn told_bundle(&self) {
+        self.0.bundles_told.increment(1);
     }
 
     pub(crate) fn key_fetch(&self, outcome: KeyFetch) {
@@ -157,6 +164,7 @@ fn describe() {
     );
     counter!("signet_ca_authority_offers_total", "What the source of the authority said, by outcome.");
     gauge!("signet_ca_trust_stage", "1 for where a change of trust stands, by stage.");
+    counter!("signet_ca_trust_bundle_answers_total", "How often the bundle was told by GetTrustBundle.");
     gauge!("signet_ca_bundle_sequence", "How often the bundle has changed.");
     gauge!("signet_ca_bundle_roots", "Roots in the bundle.");
     gauge!(

@@ -31,6 +31,7 @@ use crate::{
     serving_certificate::{FileServing, ServingCertificateRenewer, ServingNames},
     signing::Signing,
     store::{DirectoryStore, StoreSettings},
+    trust_bundle_service::TrustBundleService,
 };
 
 /// A CA that serves.
@@ -87,7 +88,8 @@ impl Process {
         let policy = config.issuing.policy;
         let issuance = Issuance::new(Arc::clone(&authentication), policy, authority.clone(), audit.clone());
         let service = CertificateService::new(admission.clone(), issuance, metrics.clone());
-        let (services, health) = services(service, config.limits.max_message_bytes).await?;
+        let trust_bundle = TrustBundleService::new(authority.clone(), metrics.clone());
+        let (services, health) = services(service, trust_bundle, config.limits.max_message_bytes).await?;
 
         let cores = Cores::start(config.listen.cores, "serving").context("cannot start the serving cores")?;
         let (limits, capacity) = (config.limits.connection, config.limits.capacity);

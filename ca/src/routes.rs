@@ -1,4 +1,4 @@
-//! What is served on the port of the CA: the certificate service, health and reflection.
+//! What is served on the port of the CA: certificates, the trust bundle, health and reflection.
 
 use std::{
     convert::Infallible,
@@ -11,12 +11,13 @@ use hyper::body::Incoming;
 use signet_proto::{
     FILE_DESCRIPTOR_SET,
     istio::v1::auth::istio_certificate_service_server::{IstioCertificateServiceServer, SERVICE_NAME},
+    signet::v1::trust_bundle_service_server::{SERVICE_NAME as TRUST_BUNDLE, TrustBundleServiceServer},
 };
 use tonic::{body::Body, codegen::Service, service::Routes};
 use tonic_health::server::HealthReporter;
 use tonic_reflection::server::Error as ReflectionError;
 
-use crate::service::CertificateService;
+use crate::{service::CertificateService, trust_bundle_service::TrustBundleService};
 
 /// Tells the clients of `grpc.health.v1.Health` how the CA is.
 #[derive(Clone)]
@@ -25,7 +26,7 @@ pub struct Health(HealthReporter);
 impl Health {
     /// From now on: no new work, this process is stopping.
     pub async fn draining(&self) {
-        for service in ["", SERVICE_NAME] {
+        for service in SERVICES {
             self.0.set_service_status(service, tonic_health::ServingStatus::NotServing).await;
         }
     }
@@ -64,16 +65,17 @@ impl Service<Request<Incoming>> for CaServices {
     }
 }
 
-/// All services, serving. A request message may have `max_message_bytes`.
+/// All services, serving. A request for a certificate may have `max_message_bytes`.
 ///
 /// # Errors
 /// The descriptors that reflection shows cannot be read: a fault of this program.
 pub async fn services(
     service: CertificateService,
+    trust_bundle: TrustBundleService,
     max_message_bytes: usize,
 ) -> Result<(CaServices, Health), ReflectionError> {
     let (reporter, health) = tonic_health::server::health_reporter();
-    for service in ["", SERVICE_NAME] {
+    for service in SERVICES {
         reporter.set_service_status(service, tonic_health::ServingStatus::Serving).await;
     }
     let described = || {
@@ -81,6 +83,7 @@ pub async fn services(
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .with_service_name(SERVICE_NAME)
+            .with_service_name(TRUST_BUNDLE)
             .with_service_name("grpc.health.v1.Health")
     };
     let reflection = described().build_v1()?.max_decoding_message_size(MOST_QUESTION_BYTES);
@@ -89,9 +92,16 @@ pub async fn services(
     let health = health.max_decoding_message_size(MOST_QUESTION_BYTES);
     let certificates =
         IstioCertificateServiceServer::new(service).max_decoding_message_size(max_message_bytes);
-    let others = Routes::new(health).add_service(reflection).add_service(alpha).prepare();
+    let trust_bundle =
+        TrustBundleServiceServer::new(trust_bundle).max_decoding_message_size(MOST_QUESTION_BYTES);
+    let others = Routes::new(health).add_service(reflection).add_service(alpha).add_service(trust_bundle);
+    let others = others.prepare();
     Ok((CaServices { certificates, others }, Health(reporter)))
 }
 
-/// Questions of health and reflection are names; the longest of ours has a tenth of this.
+/// What health is told of; the empty name is the process.
+const SERVICES: [&str; 3] = ["", SERVICE_NAME, TRUST_BUNDLE];
+
+/// Questions of health and reflection are names, and that for the bundle is empty; the longest of ours has a tenth of
+/// this.
 const MOST_QUESTION_BYTES: usize = 4 << 10;

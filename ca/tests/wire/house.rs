@@ -19,6 +19,9 @@ use signet_proto::{
         istio_certificate_service_client::IstioCertificateServiceClient,
     },
     metadata::REQUEST_ID,
+    signet::v1::{
+        GetTrustBundleRequest, GetTrustBundleResponse, trust_bundle_service_client::TrustBundleServiceClient,
+    },
 };
 use signet_runtime::{SystemClock, telemetry, testing};
 use tempfile::TempDir;
@@ -101,6 +104,12 @@ impl House {
     /// The answer to `web`'s own good token with this CSR.
     pub(crate) async fn ask(&self, csr: &str) -> Result<Response<IstioCertificateResponse>, Status> {
         self.client().await.create_certificate(request(&self.token(), csr, 0)).await
+    }
+
+    /// What it tells whoever asks for the roots.
+    pub(crate) async fn bundle(&self) -> GetTrustBundleResponse {
+        let mut client = TrustBundleServiceClient::new(self.channel().await);
+        client.get_trust_bundle(GetTrustBundleRequest {}).await.unwrap().into_inner()
     }
 
     /// A file of the house.

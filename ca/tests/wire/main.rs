@@ -11,3 +11,4 @@ mod operations;
 mod overload;
 mod token;
 mod tokens;
+mod trust_bundle;

@@ -73,7 +73,9 @@ async fn reflection_shows_what_is_served_and_nothing_else() {
     let MessageResponse::ListServicesResponse(list) = answer else { panic!("{answer:?}") };
     let mut services: Vec<_> = list.service.into_iter().map(|service| service.name).collect();
     services.sort();
-    assert_eq!(services, ["grpc.health.v1.Health", "istio.v1.auth.IstioCertificateService",]);
+    let served =
+        ["grpc.health.v1.Health", "istio.v1.auth.IstioCertificateService", "signet.v1.TrustBundleService"];
+    assert_eq!(services, served);
 }
 
 #[tokio::test]
@@ -108,11 +110,13 @@ async fn what_was_issued_and_refused_is_counted() {
     let house = House::open().await;
     house.ask(&csr::with_uris(&[WEB])).await.unwrap();
     house.ask("").await.unwrap_err();
+    house.bundle().await;
 
     for series in [
         "signet_ca_issuances_total{outcome=\"issued\"} ",
         "signet_ca_refused_total{reason=\"csr\"} ",
         "signet_ca_request_seconds_bucket{",
+        "signet_ca_trust_bundle_answers_total ",
         "signet_ca_token_cache_total{result=\"miss\"} ",
         "signet_ca_issuer_key_loads_total{outcome=\"changed\"} ",
         "signet_ca_authority_expires_timestamp_seconds ",
@@ -127,16 +131,19 @@ async fn what_was_issued_and_refused_is_counted() {
 async fn health_is_serving_until_the_ca_drains() {
     let house = House::open().await;
     let channel = house.channel().await;
-    let mut watch = HealthClient::new(channel.clone())
-        .watch(HealthCheckRequest { service: "istio.v1.auth.IstioCertificateService".to_owned() })
-        .await
-        .unwrap()
-        .into_inner();
-    assert_eq!(watch.message().await.unwrap().unwrap().status, 1, "SERVING");
+    let mut watches = Vec::new();
+    for service in ["", "istio.v1.auth.IstioCertificateService", "signet.v1.TrustBundleService"] {
+        let request = HealthCheckRequest { service: service.to_owned() };
+        let mut watch = HealthClient::new(channel.clone()).watch(request).await.unwrap().into_inner();
+        assert_eq!(watch.message().await.unwrap().unwrap().status, 1, "{service:?} is SERVING");
+        watches.push((service, watch));
+    }
 
     house.stop.cancel();
 
-    assert_eq!(watch.message().await.unwrap().unwrap().status, 2, "NOT_SERVING");
+    for (service, mut watch) in watches {
+        assert_eq!(watch.message().await.unwrap().unwrap().status, 2, "{service:?} is NOT_SERVING");
+    }
 }
 
 #[tokio::test]
