@@ -3,6 +3,7 @@
 mod anchors;
 mod answer;
 mod backoff;
+mod call;
 mod connect;
 mod istio;
 mod line;
@@ -14,7 +15,7 @@ use std::{error::Error, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use rustls::pki_types::CertificateDer;
-use signet_identity::{BundleError, TrustBundle};
+use signet_identity::{BundleError, TrustBundle, TrustDomain};
 use tokio::sync::watch;
 use tonic::Code;
 
@@ -37,8 +38,16 @@ pub trait CaClient: Send + Sync + 'static {
         lifetime: Option<Duration>,
     ) -> Result<Issued, CaError>;
 
+    /// Asks for the roots of the trust domain alone. `None`: this CA does not offer it, and its roots come with
+    /// certificates only.
+    ///
+    /// Needs no token and is cheap: it may be asked once a minute, whether or not it can sign. So what becomes of it
+    /// says nothing of [`CaClient::reachability`]. Answers within the deadline of a call. May be dropped at any point.
+    async fn trust_bundle(&self) -> Result<Option<TrustBundle>, CaError>;
+
     /// Whether the CA can be had, as its last answer or silence told. Changes to
-    /// [`Reachability::Reachable`] wake whoever waits for the CA's return.
+    /// [`Reachability::Reachable`] wake whoever waits for the CA's return. Each new connection shows as a change, be it
+    /// to the same.
     fn reachability(&self) -> watch::Receiver<Reachability>;
 
     /// Nobody shows this token any more: what is held for it is of no more use. Returns at once, and a CA that holds
@@ -102,6 +111,11 @@ impl CaError {
             ),
             Self::Overloaded(_) | Self::Unavailable(_) | Self::MalformedAnswer(_) => false,
         }
+    }
+
+    /// Whether it is the word of a server that does not know the call.
+    pub fn is_unimplemented(&self) -> bool {
+        self.refusal().is_some_and(|refusal| refusal.code == Code::Unimplemented)
     }
 
     /// Finds this failure in the CA's log.
@@ -179,7 +193,15 @@ pub enum AnswerFault {
         /// Counted from 0.
         index: usize,
     },
+    /// The roots are those of another trust domain than was asked for.
+    #[error("its roots are those of the trust domain {told:?}, and {wanted} is configured")]
+    TrustDomain {
+        /// As it came, cut to what fits a log line.
+        told: String,
+        /// Whose roots are wanted.
+        wanted: TrustDomain,
+    },
     /// The roots make no bundle.
-    #[error("its last element makes no trust bundle")]
+    #[error("its roots make no trust bundle")]
     Bundle(#[source] BundleError),
 }

@@ -27,7 +27,7 @@ use tokio::{sync::watch, time::sleep};
 use tonic::Code;
 
 use crate::{CaClient, CaError, Issued, Outage, Reachability, Refusal, Token, TokenHash};
-pub use script::{Answer, Call, Forgery};
+pub use script::{Answer, BundleAnswer, Call, Forgery};
 
 /// A CA that proves tokens, decides and signs as the real one does, in this process and by the given clock.
 ///
@@ -51,6 +51,8 @@ struct State {
     mood: Answer,
     calls: Vec<Call>,
     released: Vec<TokenHash>,
+    bundle_mood: BundleAnswer,
+    bundle_calls: usize,
 }
 
 impl FakeCa {
@@ -75,6 +77,8 @@ impl FakeCa {
                 mood: Answer::Honest,
                 calls: Vec::new(),
                 released: Vec::new(),
+                bundle_mood: BundleAnswer::Told,
+                bundle_calls: 0,
             }),
             clock,
             reachability: watch::Sender::new(Reachability::Reachable),
@@ -110,6 +114,11 @@ impl FakeCa {
     /// Answers every call that no script is left for in this way, until told otherwise.
     pub fn always(&self, answer: Answer) {
         self.state().mood = answer;
+    }
+
+    /// Answers whoever asks for the roots alone in this way, until told otherwise.
+    pub fn tell_bundle(&self, answer: BundleAnswer) {
+        self.state().bundle_mood = answer;
     }
 
     /// Tells whoever watches that the CA went away or came back.
@@ -148,6 +157,11 @@ impl FakeCa {
     /// All calls so far, oldest first.
     pub fn calls(&self) -> Vec<Call> {
         self.state().calls.clone()
+    }
+
+    /// How often it was asked for the roots alone.
+    pub fn bundle_calls(&self) -> usize {
+        self.state().bundle_calls
     }
 
     /// The tokens that it was told to forget, in that order.
@@ -253,16 +267,25 @@ impl CaClient for FakeCa {
                 sleep(delay).await;
                 self.honest(token, csr, lifetime)
             }
-            Answer::Hang => {
-                sleep(DEADLINE).await;
-                Err(CaError::Unavailable(Outage::NoAnswer {
-                    address: ADDRESS.to_owned(),
-                    deadline: DEADLINE,
-                }))
-            }
+            Answer::Hang => Err(silence().await),
             Answer::Fail(error) => Err(error),
             Answer::Panic => panic!("a bug of the client"),
             Answer::Forge(forgery) => self.forge(forgery, token, csr, &call.identity),
+        }
+    }
+
+    async fn trust_bundle(&self) -> Result<Option<TrustBundle>, CaError> {
+        let answer = {
+            let mut state = self.state();
+            state.bundle_calls += 1;
+            state.bundle_mood.clone()
+        };
+        match answer {
+            BundleAnswer::Told => Ok(Some(self.bundle())),
+            BundleAnswer::NotOffered => Ok(None),
+            BundleAnswer::Hang => Err(silence().await),
+            BundleAnswer::Fail(error) => Err(error),
+            BundleAnswer::Panic => panic!("a bug of the client"),
         }
     }
 
@@ -286,6 +309,11 @@ impl State {
             version.sequence += 1;
         }
     }
+}
+
+async fn silence() -> CaError {
+    sleep(DEADLINE).await;
+    CaError::Unavailable(Outage::NoAnswer { address: ADDRESS.to_owned(), deadline: DEADLINE })
 }
 
 fn root(trust_domain: &TrustDomain, now: SystemTime) -> TestAuthority {

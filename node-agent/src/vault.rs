@@ -24,7 +24,7 @@ use async_trait::async_trait;
 use rustls_pki_types::CertificateDer;
 use signet_backends::vault::{IssuerChain, LeafRequest, Signed, VaultClient, VaultConfig, VaultError};
 use signet_client::{CaClient, CaError, CaEvent, Issued, Reachability, Token, TokenHash};
-use signet_identity::TrustDomain;
+use signet_identity::{TrustBundle, TrustDomain};
 use tokio::{
     sync::{Mutex, watch},
     time::{Instant, timeout_at},
@@ -95,6 +95,11 @@ impl CaClient for VaultCa {
         outcome
     }
 
+    /// Looks anew: the keeper may just have looked, and what it knows would be up to a minute old.
+    async fn trust_bundle(&self) -> Result<Option<TrustBundle>, CaError> {
+        self.0.roots().await.map(Some)
+    }
+
     fn reachability(&self) -> watch::Receiver<Reachability> {
         self.0.reachability.subscribe()
     }
@@ -114,6 +119,13 @@ impl Shared {
         let issuers = self.above(&chain, issuers, deadline).await?;
         let bundle = issuers.bundle(&self.trust_domain).map_err(refusal::useless_roots)?;
         Ok(Issued { chain, bundle })
+    }
+
+    async fn roots(&self) -> Result<TrustBundle, CaError> {
+        let deadline = Instant::now() + CALL_DEADLINE;
+        let known = self.issuers(deadline).await?;
+        let issuers = self.look_past(&known, deadline).await?;
+        issuers.bundle(&self.trust_domain).map_err(refusal::useless_roots)
     }
 
     async fn sign(

@@ -1,10 +1,13 @@
-//! What the CA's answer means: layouts of the chain from Istio 1.1 to today, and refusals.
+//! What the CA's answer means: layouts of the chain from Istio 1.1 to today, roots, and refusals.
 
 use std::{str::FromStr, time::Duration};
 
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use signet_identity::{BundleVersion, TrustBundle, TrustDomain};
-use signet_proto::metadata::{BUNDLE_EPOCH, BUNDLE_SEQUENCE, REQUEST_ID};
+use signet_proto::{
+    metadata::{BUNDLE_EPOCH, BUNDLE_SEQUENCE, REQUEST_ID},
+    signet::v1::GetTrustBundleResponse,
+};
 use tonic::{Code, Status, metadata::MetadataMap};
 use tonic_types::StatusExt;
 
@@ -36,6 +39,20 @@ pub(crate) fn issued(
     let bundle =
         TrustBundle::from_pem(trust_domain, roots, version(metadata)).map_err(AnswerFault::Bundle)?;
     Ok(Issued { chain: certificates, bundle })
+}
+
+/// Reads the roots that came without a certificate.
+pub(crate) fn bundle(
+    answer: GetTrustBundleResponse,
+    wanted: &TrustDomain,
+) -> Result<TrustBundle, AnswerFault> {
+    let GetTrustBundleResponse { trust_domain, x509_authorities, epoch, sequence } = answer;
+    if trust_domain != wanted.as_str() {
+        return Err(AnswerFault::TrustDomain { told: cut(&trust_domain), wanted: wanted.clone() });
+    }
+    let authorities = x509_authorities.iter().map(|der| CertificateDer::from(der.to_vec())).collect();
+    let version = (epoch > 0).then_some(BundleVersion { epoch, sequence });
+    TrustBundle::new(wanted.clone(), authorities, version).map_err(AnswerFault::Bundle)
 }
 
 /// At least one, all of them whole.

@@ -1,33 +1,32 @@
 //! The Istio CA protocol on the wire: Signet's own CA, istiod, istio-csr and whoever else speaks it.
 
-use std::{error::Error, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
-use h2::Reason;
 use http::{Uri, uri::InvalidUri};
 use rustls::pki_types::{InvalidDnsNameError, ServerName};
-use signet_identity::{SpiffeId, TrustDomain};
-use signet_proto::istio::v1::auth::{
-    IstioCertificateRequest, IstioCertificateResponse,
-    istio_certificate_service_client::IstioCertificateServiceClient,
+use signet_identity::{SpiffeId, TrustBundle, TrustDomain};
+use signet_proto::{
+    istio::v1::auth::{
+        IstioCertificateRequest, istio_certificate_service_client::IstioCertificateServiceClient,
+    },
+    signet::v1::{GetTrustBundleRequest, trust_bundle_service_client::TrustBundleServiceClient},
 };
-use tokio::{
-    sync::watch,
-    time::{Instant, timeout_at},
-};
+use tokio::sync::watch;
 use tonic::{
-    Request, Response, Status,
+    Request,
     metadata::{Ascii, MetadataValue, errors::InvalidMetadataValue},
 };
 
 use super::{
     anchors::{Anchors, AnchorsError},
     answer,
-    connect::{ConnectError, Connector},
+    call::Caller,
+    connect::Connector,
     line::{Line, Pace},
     reachability::CaEvent,
 };
-use crate::{CaClient, CaError, Issued, Outage, Reachability, Token, http2::Sender};
+use crate::{CaClient, CaError, Issued, Outage, Reachability, Token};
 
 /// Where the CA is, whom to expect there, and what for.
 #[derive(Debug, Clone)]
@@ -60,12 +59,10 @@ impl CaEndpoint {
 /// sent once more over the next one. Dropping the client cuts the connection.
 #[derive(Debug)]
 pub struct IstioCa {
-    address: String,
     origin: Uri,
     trust_domain: TrustDomain,
     cluster_id: Option<MetadataValue<Ascii>>,
-    deadline: Duration,
-    line: Line,
+    caller: Caller,
 }
 
 impl IstioCa {
@@ -87,7 +84,7 @@ impl IstioCa {
     /// # Errors
     /// [`CaError::Unavailable`].
     pub async fn connected(&self) -> Result<(), CaError> {
-        self.line.attempted().await.map_err(|reason| self.disconnected(Some(reason)))
+        self.caller.line.attempted().await.map_err(|reason| self.caller.disconnected(Some(reason)))
     }
 
     fn with_timing(endpoint: CaEndpoint, timing: Timing) -> Result<Self, EndpointError> {
@@ -99,11 +96,13 @@ impl IstioCa {
         };
         Ok(Self {
             origin: Uri::try_from(format!("https://{}", endpoint.address))?,
-            address: endpoint.address,
             trust_domain: endpoint.trust_domain,
             cluster_id: endpoint.cluster_id.map(MetadataValue::try_from).transpose()?,
-            deadline: timing.call,
-            line: Line::new(connector, endpoint.anchors, timing.pace),
+            caller: Caller {
+                address: endpoint.address,
+                deadline: timing.call,
+                line: Line::new(connector, endpoint.anchors, timing.pace),
+            },
         })
     }
 
@@ -126,53 +125,34 @@ impl IstioCa {
         request
     }
 
-    async fn sender(&self, deadline: Instant) -> Result<Sender, CaError> {
-        self.line.sender(deadline).await.map_err(|reason| self.disconnected(reason))
-    }
-
-    fn disconnected(&self, reason: Option<Arc<ConnectError>>) -> CaError {
-        CaError::Unavailable(Outage::Disconnected {
-            address: self.address.clone(),
-            source: reason.map(|reason| reason as Arc<dyn Error + Send + Sync>),
-        })
-    }
-
-    async fn call(
+    async fn certificate(
         &self,
-        sender: Sender,
-        mut request: Request<IstioCertificateRequest>,
-        deadline: Instant,
-    ) -> Result<Response<IstioCertificateResponse>, Failure> {
-        request.set_timeout(deadline.duration_since(Instant::now()));
-        let mut client = IstioCertificateServiceClient::with_origin(sender, self.origin.clone())
-            .max_decoding_message_size(MAX_ANSWER_BYTES);
-        match timeout_at(deadline, client.create_certificate(request)).await {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(status)) if was_never_seen(&status) => Err(Failure::NeverSeen(self.broken(status))),
-            Ok(Err(status)) if status.source().is_some() => Err(Failure::Final(self.broken(status))),
-            Ok(Err(status)) => Err(Failure::Final(answer::refused(&status))),
-            Err(_) => Err(Failure::Final(CaError::Unavailable(Outage::NoAnswer {
-                address: self.address.clone(),
-                deadline: self.deadline,
-            }))),
-        }
-    }
-
-    /// Asks once more if the CA never saw the first request.
-    async fn ask(&self, token: &Token, csr_pem: &str, lifetime: Option<Duration>) -> Result<Issued, CaError> {
-        let deadline = Instant::now() + self.deadline;
-        let request = || self.request(token, csr_pem, lifetime);
-        let response = match self.call(self.sender(deadline).await?, request(), deadline).await {
-            Err(Failure::NeverSeen(_)) => self.call(self.sender(deadline).await?, request(), deadline).await,
-            outcome => outcome,
+        token: &Token,
+        csr_pem: &str,
+        lifetime: Option<Duration>,
+    ) -> Result<Issued, CaError> {
+        let call = |sender, within| {
+            let mut request = self.request(token, csr_pem, lifetime);
+            request.set_timeout(within);
+            let client = IstioCertificateServiceClient::with_origin(sender, self.origin.clone());
+            let mut client = client.max_decoding_message_size(MAX_ANSWER_BYTES);
+            async move { client.create_certificate(request).await }
         };
-        let response = response.map_err(Failure::into_error)?;
+        let response = self.caller.ask(call).await?;
         answer::issued(&response.get_ref().cert_chain, response.metadata(), self.trust_domain.clone())
             .map_err(CaError::MalformedAnswer)
     }
 
-    fn broken(&self, status: Status) -> CaError {
-        CaError::Unavailable(Outage::Broken { address: self.address.clone(), source: Arc::new(status) })
+    async fn bundle(&self) -> Result<TrustBundle, CaError> {
+        let call = |sender, within| {
+            let mut request = Request::new(GetTrustBundleRequest {});
+            request.set_timeout(within);
+            let client = TrustBundleServiceClient::with_origin(sender, self.origin.clone());
+            let mut client = client.max_decoding_message_size(MAX_ANSWER_BYTES);
+            async move { client.get_trust_bundle(request).await }
+        };
+        let response = self.caller.ask(call).await?.into_inner();
+        answer::bundle(response, &self.trust_domain).map_err(CaError::MalformedAnswer)
     }
 }
 
@@ -184,48 +164,24 @@ impl CaClient for IstioCa {
         csr_pem: &str,
         lifetime: Option<Duration>,
     ) -> Result<Issued, CaError> {
-        let outcome = self.ask(token, csr_pem, lifetime).await;
+        let outcome = self.certificate(token, csr_pem, lifetime).await;
         if let Some(event) = event(&outcome) {
-            self.line.note(event);
+            self.caller.line.note(event);
         }
         outcome
     }
 
+    async fn trust_bundle(&self) -> Result<Option<TrustBundle>, CaError> {
+        match self.bundle().await {
+            Ok(bundle) => Ok(Some(bundle)),
+            Err(error) if error.is_unimplemented() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     fn reachability(&self) -> watch::Receiver<Reachability> {
-        self.line.reachability()
+        self.caller.line.reachability()
     }
-}
-
-/// A call that brought no answer.
-enum Failure {
-    /// The CA did not begin to work on it: asking again cannot issue twice.
-    NeverSeen(CaError),
-    Final(CaError),
-}
-
-impl Failure {
-    fn into_error(self) -> CaError {
-        match self {
-            Self::NeverSeen(error) | Self::Final(error) => error,
-        }
-    }
-}
-
-/// The request was still queued when the connection ended, or its stream came after the last one that the CA
-/// took (RFC 9113 §6.8), or was refused (§8.7).
-fn was_never_seen(status: &Status) -> bool {
-    let mut cause = status.source();
-    while let Some(error) = cause {
-        if error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled) {
-            return true;
-        }
-        if let Some(error) = error.downcast_ref::<h2::Error>() {
-            return error.reason() == Some(Reason::REFUSED_STREAM)
-                || (error.is_go_away() && error.is_remote() && error.reason() == Some(Reason::NO_ERROR));
-        }
-        cause = error.source();
-    }
-    false
 }
 
 /// What the outcome of a call says about the CA. A busy CA is where it was, and a missing or broken

@@ -206,6 +206,6 @@ fn note(reachability: &watch::Sender<Reachability>, event: CaEvent) {
     reachability.send_if_modified(|state| {
         let before = *state;
         *state = state.after(event);
-        *state != before
+        *state != before || event == CaEvent::Connected
     });
 }

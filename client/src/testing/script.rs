@@ -21,6 +21,21 @@ pub enum Answer {
     Forge(Forgery),
 }
 
+/// What the CA does when it is asked for its roots alone.
+#[derive(Debug, Clone)]
+pub enum BundleAnswer {
+    /// Tells them.
+    Told,
+    /// Does not offer it, as other CAs than Signet's.
+    NotOffered,
+    /// Silent until the deadline of a call.
+    Hang,
+    /// Fails in the given way.
+    Fail(CaError),
+    /// Panics, as a client with a bug would.
+    Panic,
+}
+
 /// Certificates that an agent must never serve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Forgery {

@@ -1,6 +1,7 @@
 //! Chain layouts and statuses, as CAs old and new send them.
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+use signet_identity::MAX_AUTHORITIES;
 use tonic::metadata::MetadataValue;
 use tonic_types::ErrorDetails;
 
@@ -41,6 +42,57 @@ fn every_layout_of_the_chain_is_read() {
         assert_eq!((issued.chain.len(), issued.bundle.authorities().len()), (chain, roots), "{name}");
         assert_eq!(issued.chain[0], parse(&leaf).unwrap()[0], "{name}: the leaf comes first");
     }
+}
+
+fn roots(pem: &[String]) -> GetTrustBundleResponse {
+    let x509_authorities = pem.iter().map(|pem| parse(pem).unwrap()[0].to_vec().into()).collect();
+    GetTrustBundleResponse {
+        trust_domain: "cluster.local".to_owned(),
+        x509_authorities,
+        epoch: 7,
+        sequence: 3,
+    }
+}
+
+#[test]
+fn roots_that_come_alone_are_those_of_the_answer_and_as_new_as_it_says() {
+    let (wanted, pem) = ("cluster.local".parse().unwrap(), [(); 2].map(|()| certificate()));
+    for (name, epoch, version) in [
+        ("counted", 7, Some(BundleVersion { epoch: 7, sequence: 3 })),
+        ("by a CA that does not count", 0, None),
+    ] {
+        let told = bundle(GetTrustBundleResponse { epoch, ..roots(&pem) }, &wanted).unwrap();
+        assert_eq!(told.authorities(), pem.clone().map(|pem| parse(&pem).unwrap().remove(0)), "{name}");
+        assert_eq!(told.version(), version, "{name}");
+    }
+}
+
+#[test]
+fn roots_that_are_none_or_somebody_elses_are_refused() {
+    let leaf = CertificateParams::default().self_signed(&KeyPair::generate().unwrap()).unwrap().pem();
+    let many: Vec<_> = (0..=MAX_AUTHORITIES).map(|_| certificate()).collect();
+    let other = |trust_domain: &str| GetTrustBundleResponse {
+        trust_domain: trust_domain.to_owned(),
+        ..roots(&many[..1])
+    };
+    for (name, answer, told) in [
+        ("none", roots(&[]), "no certificate in it"),
+        ("one too many", roots(&many), "more than 64"),
+        ("a leaf", roots(&[leaf]), "not a CA's"),
+        (
+            "no certificate",
+            GetTrustBundleResponse { x509_authorities: vec!["root".into()], ..other("cluster.local") },
+            "malformed",
+        ),
+        ("another trust domain", other("mesh.example"), "\"mesh.example\", and cluster.local"),
+        ("no trust domain", other(""), "\"\", and cluster.local"),
+        ("a long and loud one", other(&"\n".repeat(1000)), &format!("\"{}\", and", "\\n".repeat(256))),
+    ] {
+        let fault = bundle(answer, &"cluster.local".parse().unwrap()).unwrap_err();
+        let shown = signet_runtime::telemetry::chain(&fault).to_string();
+        assert!(shown.contains(told), "{name}: {shown}");
+    }
+    assert!(bundle(roots(&many[1..]), &"cluster.local".parse().unwrap()).is_ok(), "as many as there may be");
 }
 
 #[test]

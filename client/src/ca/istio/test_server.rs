@@ -17,9 +17,15 @@ use rustls::{
     ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer},
 };
-use signet_proto::istio::v1::auth::{
-    IstioCertificateRequest, IstioCertificateResponse,
-    istio_certificate_service_server::{IstioCertificateService, IstioCertificateServiceServer},
+use signet_proto::{
+    istio::v1::auth::{
+        IstioCertificateRequest, IstioCertificateResponse,
+        istio_certificate_service_server::{IstioCertificateService, IstioCertificateServiceServer},
+    },
+    signet::v1::{
+        GetTrustBundleRequest, GetTrustBundleResponse,
+        trust_bundle_service_server::{TrustBundleService, TrustBundleServiceServer},
+    },
 };
 use signet_runtime::testing::eventually;
 use tokio::{
@@ -85,6 +91,19 @@ pub(super) enum Reply {
     OnceTold(watch::Receiver<bool>, Vec<String>),
 }
 
+/// What the server does when it is asked for its roots alone.
+#[derive(Clone)]
+pub(super) enum BundleReply {
+    /// It does not know the service.
+    NotServed,
+    /// This.
+    Told(GetTrustBundleResponse),
+    /// A status.
+    Status(Status),
+    /// Nothing, for ever.
+    Silence,
+}
+
 /// A running CA. Dropping it cuts everything.
 pub(super) struct TestServer {
     pub(super) address: SocketAddr,
@@ -96,6 +115,7 @@ pub(super) struct TestServer {
 #[derive(Clone)]
 struct Shared {
     reply: Arc<Mutex<Reply>>,
+    bundle: Arc<Mutex<BundleReply>>,
     seen: Arc<Mutex<Seen>>,
 }
 
@@ -104,6 +124,7 @@ struct Shared {
 pub(super) struct Seen {
     pub(super) connections: usize,
     pub(super) calls: Vec<(MetadataMap, IstioCertificateRequest)>,
+    pub(super) bundle_calls: Vec<MetadataMap>,
     /// Streams that are still to be refused.
     refusing: usize,
 }
@@ -117,7 +138,11 @@ impl TestServer {
         // Another test may have been given the port for a moment.
         let listener = eventually("the port is free", async || TcpListener::bind(address).await.ok()).await;
         let address = listener.local_addr().unwrap();
-        let shared = Shared { reply: Arc::new(Mutex::new(reply)), seen: Arc::default() };
+        let shared = Shared {
+            reply: Arc::new(Mutex::new(reply)),
+            bundle: Arc::new(Mutex::new(BundleReply::NotServed)),
+            seen: Arc::default(),
+        };
         let age_over = watch::Sender::new(0);
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, acceptor(serving), shared.clone(), age_over.subscribe()));
@@ -136,6 +161,11 @@ impl TestServer {
 
     pub(super) fn reply(&self, reply: Reply) {
         *self.shared.reply.lock().unwrap() = reply;
+    }
+
+    /// Whether the service is served at all is decided when a connection comes.
+    pub(super) fn tell_bundle(&self, reply: BundleReply) {
+        *self.shared.bundle.lock().unwrap() = reply;
     }
 
     pub(super) fn seen<T>(&self, look: impl FnOnce(&Seen) -> T) -> T {
@@ -168,7 +198,11 @@ async fn serve(tcp: TcpStream, tls: TlsAcceptor, shared: Shared, mut age_over: w
     let Ok(tls) = tls.accept(tcp).await else { return };
     shared.seen.lock().unwrap().connections += 1;
     let seen = Arc::clone(&shared.seen);
-    let routes = Routes::new(IstioCertificateServiceServer::new(shared)).prepare();
+    let mut routes = Routes::new(IstioCertificateServiceServer::new(shared.clone()));
+    if !matches!(*shared.bundle.lock().unwrap(), BundleReply::NotServed) {
+        routes = routes.add_service(TrustBundleServiceServer::new(shared));
+    }
+    let routes = routes.prepare();
     let service = BoxCloneSyncService::new(tower::service_fn(move |request| {
         let (routes, seen) = (routes.clone(), Arc::clone(&seen));
         async move {
@@ -214,5 +248,21 @@ impl IstioCertificateService for Shared {
             }
         };
         Ok(Response::new(IstioCertificateResponse { cert_chain }))
+    }
+}
+
+#[async_trait]
+impl TrustBundleService for Shared {
+    async fn get_trust_bundle(
+        &self,
+        request: Request<GetTrustBundleRequest>,
+    ) -> Result<Response<GetTrustBundleResponse>, Status> {
+        self.seen.lock().unwrap().bundle_calls.push(request.into_parts().0);
+        let reply = self.bundle.lock().unwrap().clone();
+        match reply {
+            BundleReply::Told(response) => Ok(Response::new(response)),
+            BundleReply::Status(status) => Err(status),
+            BundleReply::Silence | BundleReply::NotServed => std::future::pending().await,
+        }
     }
 }

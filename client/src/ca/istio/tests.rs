@@ -1,19 +1,24 @@
 //! The client against a CA on a real socket.
 
 mod anchors;
+mod bundle;
 mod identity;
 mod line;
 
-use std::{fs, path::Path};
+use std::{error::Error, fs, path::Path, sync::Arc};
 
 use rcgen::{CertificateParams, KeyPair};
 use signet_runtime::testing::eventually;
 use tempfile::TempDir;
-use tokio::{sync::watch, task::JoinSet, time::timeout};
-use tonic::Code;
+use tokio::{
+    sync::watch,
+    task::JoinSet,
+    time::{Instant, timeout},
+};
+use tonic::{Code, Status};
 
 use super::{
-    test_server::{Pki, Reply, TestServer},
+    test_server::{BundleReply, Pki, Reply, TestServer},
     *,
 };
 use crate::AnswerFault;

@@ -109,6 +109,21 @@ async fn the_cas_return_is_seen_though_nobody_calls() {
 }
 
 #[tokio::test]
+async fn each_new_connection_shows_though_the_ca_was_reachable_all_the_time() {
+    let fixture = Fixture::new();
+    let server = fixture.server().await;
+    let client = fixture.client(&server);
+    becomes(&client, Reachability::Reachable).await;
+    let mut reachability = client.reachability();
+    reachability.mark_unchanged();
+    server.go_away();
+    timeout(PATIENCE, reachability.changed()).await.unwrap().unwrap();
+    assert_eq!(*reachability.borrow(), Reachability::Reachable);
+    ask(&client).await.unwrap();
+    assert_eq!(server.seen(|seen| seen.connections), 2);
+}
+
+#[tokio::test]
 async fn somebody_who_waits_is_told_at_once_how_the_first_attempt_ended() {
     let fixture = Fixture::new();
     let server = fixture.server().await;
