@@ -36,6 +36,7 @@ pub struct CaSettings {
     /// Sections that one kind or another needs. They stay, so that another kind is one line.
     sections: Value,
     overlap: Option<Duration>,
+    log_filter: &'static str,
 }
 
 /// Who signs for a CA.
@@ -79,6 +80,7 @@ impl CaSettings {
             kind: "local",
             sections: json!({}),
             overlap: None,
+            log_filter: "info",
         }
     }
 
@@ -89,6 +91,12 @@ impl CaSettings {
         self.kind = kind;
         merge(&mut self.sections, section);
         self
+    }
+
+    /// The same with another `telemetry.log_filter`.
+    #[must_use]
+    pub fn with_log_filter(self, log_filter: &'static str) -> Self {
+        Self { log_filter, ..self }
     }
 
     /// The same with another time from a new root to the first leaf under it; without, as long as leaves live.
@@ -129,7 +137,7 @@ impl CaSettings {
             },
             "audit": {"fsync": self.fsync},
             "issuer": [{"url": self.issuer, "jwks_file": self.jwks, "leeway": "0s"}],
-            "telemetry": {"log_format": "text"},
+            "telemetry": {"log_format": "text", "log_filter": self.log_filter},
         });
         merge(&mut configuration, self.sections.clone());
         Ok(configuration)

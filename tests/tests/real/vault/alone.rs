@@ -6,6 +6,7 @@ use anyhow::{Context, ensure};
 use signet::stage::{Plan, SignedBy};
 use signet_tests::alone;
 use signet_tests::faulty::{Fault, FaultyProxy};
+use signet_tests::secrets::must_not_be_told;
 use signet_tests::traffic::Traffic;
 use tokio::time::Instant;
 
@@ -47,6 +48,7 @@ fn twenty_rotations_with_a_faulty_vault_and_no_ca_fail_no_request() {
             traffic.until_each_has_rotated(1).await?;
         }
         traffic.must_be_unharmed().await?;
+        must_not_be_told(&mesh.agent.daemon().process().log()?, &openbao.secrets())?;
         let (logins, revoked) = (openbao.count("auth/jwt/login")?, openbao.count("auth/token/revoke-self")?);
         // The CA's, one for each workload that is there, and what a fault or a release under way may have cost.
         ensure!(logins <= revoked + 8, "{logins} logins, of which {revoked} were revoked");
