@@ -8,6 +8,7 @@ mod leaves;
 mod logins;
 mod operator;
 mod outage;
+mod roles;
 mod workload;
 
 use std::sync::Arc;
