@@ -9,6 +9,7 @@ mod logins;
 mod operator;
 mod outage;
 mod roles;
+mod root;
 mod workload;
 
 use std::sync::Arc;
