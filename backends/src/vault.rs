@@ -1,9 +1,10 @@
 //! Vault and OpenBao: their PKI signs each leaf ([`VaultLeafIssuer`]) or an intermediate of ours
 //! ([`VaultIntermediate`]).
 //!
-//! [`VaultClient`] is one Vault, reached by HTTP/1.1 within bounds: it knows no token. [`VaultSession`] is one login
-//! at it. The requests' layout is that of the vaultrs crate; its HTTP client is not used, for it follows redirects
-//! with the token, trusts the system's roots beside the pinned ones, and loses `Retry-After`.
+//! [`VaultClient`] is one Vault, reached by HTTP/1.1 within bounds: it knows no token. [`VaultSession`] is
+//! one login at it. The requests' layout is that of the vaultrs crate; its HTTP client is not used, for it
+//! follows redirects with the token, trusts the system's roots beside the pinned ones, and loses
+//! `Retry-After`.
 
 mod answer;
 mod breaker;
@@ -12,6 +13,7 @@ mod check;
 mod client;
 mod config;
 mod error;
+mod files;
 mod intermediate;
 mod leaf;
 mod limit;

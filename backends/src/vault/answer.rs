@@ -88,8 +88,8 @@ impl Raw {
         if self.body.is_empty() {
             return Ok(Answer { data: None, auth: None, request_id: String::new(), warnings: Vec::new() });
         }
-        // What serde says about JSON names fields and places, and quotes a value only where a type is wrong: no token
-        // is anything but text.
+        // What serde says about JSON names fields and places, and quotes a value only where a type is wrong:
+        // no token is anything but text.
         let envelope: Envelope<T> =
             serde_json::from_slice(&self.body).map_err(|error| VaultError::Nonsense {
                 path: path.to_owned(),
@@ -123,3 +123,6 @@ impl<T> Answer<T> {
             .ok_or_else(|| VaultError::Nonsense { path: path.to_owned(), reason: "it is empty".to_owned() })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! Keeps everybody from asking a Vault that is away. Pure.
 //!
-//! Closed, calls go through. Open, they fail at once with what the last one failed of, until a wait is over; then one
-//! call goes through as a probe, and its outcome closes it, or opens it for twice as long.
+//! Closed, calls go through. Open, they fail at once with what the last one failed of, until a wait is over;
+//! then one call goes through as a probe, and its outcome closes it, or opens it for twice as long.
 
 use std::{sync::Arc, time::Duration};
 
@@ -54,8 +54,8 @@ impl Breaker {
 
     /// A call found it away. `jitter` is in [0, 1).
     ///
-    /// Calls that were under way when the breaker opened say nothing new: a Vault that was slow for a moment would be left
-    /// alone for the longer the more of them there were.
+    /// Calls that were under way when the breaker opened say nothing new: a Vault that was slow for a moment
+    /// would be left alone for the longer the more of them there were.
     pub(super) fn away(&mut self, pass: Pass, cause: &VaultError, now: Instant, jitter: f64) {
         if self.open.is_some() && pass == Pass::Free {
             return;

@@ -5,7 +5,7 @@ use signet_identity::{CaCertificate, MAX_CHAIN, verify_link};
 use tokio::time::Instant;
 use vaultrs::api::pki::{requests::ReadIssuerCertificateRequest, responses::ReadIssuerCertificateResponse};
 
-use super::{PkiConfig, VaultClient, VaultError, config::read_text, request::Request};
+use super::{PkiConfig, VaultClient, VaultError, files::read_text, request::Request};
 
 /// An issuer of Vault's PKI, with what stands above it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,8 +44,8 @@ impl IssuerChain {
         Self::of(&read, pki).map_err(|reason| VaultError::Nonsense { path, reason })
     }
 
-    /// How this issuer is asked to sign. One that is named in the configuration by its id, so that it can go on signing
-    /// when another has its name. A role's issuer is Vault's choice.
+    /// How this issuer is asked to sign. One that is named in the configuration by its id, so that it can go
+    /// on signing when another has its name. A role's issuer is Vault's choice.
     pub fn path(&self, pki: &PkiConfig) -> IssuerPath {
         match &pki.issuer {
             Some(_) => IssuerPath::Issuer(self.issuer_id.clone()),
@@ -71,8 +71,8 @@ impl IssuerChain {
     }
 }
 
-/// From `certificate` upwards, in order: what is not self-signed, and what is. Certificates that are no part of its
-/// path (Vault may know several) are left out of the first.
+/// From `certificate` upwards, in order: what is not self-signed, and what is. Certificates that are no part
+/// of its path (Vault may know several) are left out of the first.
 pub(super) fn split(
     certificate: &CertificateDer<'static>,
     above: Vec<CertificateDer<'static>>,

@@ -1,8 +1,8 @@
 //! One Vault: its addresses, and the bounds on asking it.
 //!
-//! Metrics, each after the prefix of the process (`signet_ca`, `signet_agent`): `_vault_requests_total` by `outcome`,
-//! `_vault_request_seconds`, `_vault_requests_in_flight`, `_vault_available` (1, or 0 while nobody asks because it is
-//! away).
+//! Metrics, each after the prefix of the process (`signet_ca`, `signet_agent`): `_vault_requests_total` by
+//! `outcome`, `_vault_request_seconds`, `_vault_requests_in_flight`, `_vault_available` (1, or 0 while nobody
+//! asks because it is away).
 
 mod call;
 
@@ -132,8 +132,8 @@ impl VaultClient {
 }
 
 impl Inner {
-    /// Waits until Vault's rate limit allows another request. Fails at once if that is too late: the caller may come back,
-    /// and somebody with more time has its place.
+    /// Waits until Vault's rate limit allows another request. Fails at once if that is too late: the caller
+    /// may come back, and somebody with more time has its place.
     async fn below_the_limit(&self, deadline: Instant) -> Result<(), VaultError> {
         loop {
             let now = Instant::now();

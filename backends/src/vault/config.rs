@@ -1,21 +1,15 @@
-//! `[vault]`: where Vault is, how it is trusted, who we are there, and what signs. Read by the CA and by the agent.
+//! `[vault]`: where Vault is, how it is trusted, who we are there, and what signs. Read by the CA and by the
+//! agent.
 
-use std::{
-    fs::File,
-    io::Read,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::PathBuf, time::Duration};
 
 use reqwest::Url;
-use signet_runtime::{
-    config::{Section, Setting, one_of},
-    files::{self, FileError},
-};
-use zeroize::Zeroizing;
+use signet_runtime::config::{Section, Setting, one_of};
 
-use super::VaultFileError;
+use super::{
+    VaultFileError,
+    files::{read_private, read_text},
+};
 
 /// One Vault.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +18,8 @@ pub struct VaultConfig {
     pub addresses: Vec<Url>,
     /// `namespace`: sent as `X-Vault-Namespace`.
     pub namespace: Option<String>,
-    /// `ca_file`: PEM of the only CAs that its certificate may come from. Default: those of the operating system.
+    /// `ca_file`: PEM of the only CAs that its certificate may come from. Default: those of the operating
+    /// system.
     pub ca_file: Option<PathBuf>,
     /// `client_certificate_file` and `client_key_file`: what we show to it.
     pub client_certificate: Option<(PathBuf, PathBuf)>,
@@ -146,7 +141,7 @@ impl VaultConfig {
             section.fault("client_certificate_file", "is required with `auth.method = \"cert\"`");
         }
         let config = Self {
-            namespace: section.maybe("namespace"),
+            namespace: maybe_name(section, "namespace"),
             ca_file: section.maybe("ca_file"),
             client_certificate: certificate.zip(key),
             timeout: section.within(
@@ -262,7 +257,8 @@ fn name(section: &Section<'_>, key: &str, default: &str) -> String {
     maybe_name(section, key).unwrap_or_else(|| default.to_owned())
 }
 
-/// A mount or a role: part of a path, so no place for what would lead elsewhere.
+/// A mount, a role or a namespace: part of a path, or as good as that, so no place for what would lead
+/// elsewhere.
 fn maybe_name(section: &Section<'_>, key: &str) -> Option<String> {
     let name: String = section.maybe(key)?;
     let name = name.trim_matches('/').to_owned();
@@ -289,16 +285,21 @@ fn address(section: &Section<'_>, text: &str) -> Option<Url> {
     };
     let mut url = match Url::parse(text) {
         Ok(url) => url,
-        Err(error) => return fault(format!("`{text}` is no URL: {error} ({want})")),
+        Err(error) => return fault(format!("is no URL: {error} ({want})")),
     };
+    // Not repeated: there may be a password among it.
+    let has_user = !url.username().is_empty() || url.password().is_some();
+    if has_user || url.query().is_some() || url.fragment().is_some() {
+        return fault(format!("has more than host, port and path ({want})"));
+    }
+    if !matches!(url.scheme(), "https" | "http") {
+        return fault(format!("is no URL of a server ({want})"));
+    }
     let local = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
     if url.scheme() != "https" && !(url.scheme() == "http" && local) {
         return fault(format!(
             "`{text}`: tokens do not travel unprotected (want https; http only to this machine)"
         ));
-    }
-    if !url.username().is_empty() || url.query().is_some() || url.fragment().is_some() {
-        return fault(format!("`{text}` has more than host, port and path ({want})"));
     }
     if !url.path().ends_with('/') {
         url.set_path(&format!("{}/", url.path()));
@@ -306,41 +307,9 @@ fn address(section: &Section<'_>, text: &str) -> Option<Url> {
     Some(url)
 }
 
-/// A text of at most [`MAX_FILE_BYTES`], without the white space around it.
-pub(super) fn read_text(path: &Path) -> Result<String, VaultFileError> {
-    let unreadable = |source: std::io::Error| VaultFileError::Unreadable {
-        path: path.to_owned(),
-        source: Arc::new(source),
-    };
-    let mut text = String::new();
-    let file = File::open(path).map_err(unreadable)?;
-    file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text).map_err(unreadable)?;
-    if text.len() as u64 > MAX_FILE_BYTES {
-        return Err(VaultFileError::Content { path: path.to_owned(), want: "text of at most 256 KiB" });
-    }
-    let trimmed = text.trim();
-    if trimmed.is_empty() {
-        return Err(VaultFileError::Content { path: path.to_owned(), want: "text; it is empty" });
-    }
-    Ok(trimmed.to_owned())
-}
-
-/// A secret, which only its owner may read.
-pub(super) fn read_private(path: &Path) -> Result<Zeroizing<String>, VaultFileError> {
-    let bytes = files::read_private(path).map_err(|fault| match fault {
-        FileError::Unreadable { source, .. } => {
-            VaultFileError::Unreadable { path: path.to_owned(), source: Arc::new(source) }
-        }
-        fault => VaultFileError::NotPrivate(fault.to_string()),
-    })?;
-    let text = std::str::from_utf8(&bytes).map(str::trim).unwrap_or_default();
-    if text.is_empty() {
-        return Err(VaultFileError::Content { path: path.to_owned(), want: "text" });
-    }
-    Ok(Zeroizing::new(text.to_owned()))
-}
-
 const NO_METHOD: &str = "is required, with what it needs (want kubernetes, jwt, approle, cert or token-file)";
 /// Where `deploy/` projects the token that is meant for Vault.
 const DEFAULT_JWT_FILE: &str = "/var/run/secrets/vault/token";
-const MAX_FILE_BYTES: u64 = 256 << 10;
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,5 @@
-//! Vault signs an intermediate of ours, and leaves are signed here: Vault may be away for as long as it lives.
+//! Vault signs an intermediate of ours, and leaves are signed here: Vault may be away for as long as it
+//! lives.
 
 use std::{
     sync::Arc,

@@ -1,7 +1,7 @@
 //! What Vault's rate limit asks of one caller, kept by all. Pure.
 //!
-//! A quota counts what a client asks, whoever of its callers does: if each came back by itself, most of what Vault hears
-//! would be requests that it has to turn away.
+//! A quota counts what a client asks, whoever of its callers does: if each came back by itself, most of what
+//! Vault hears would be requests that it has to turn away.
 
 use std::time::Duration;
 

@@ -14,7 +14,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::{
     AuthConfig, AuthMethod, VaultClient, VaultError,
     answer::Auth,
-    config::{read_private, read_text},
+    files::{read_private, read_text},
     request::Request,
 };
 
@@ -81,7 +81,8 @@ impl Login {
                 login.secret_id.zeroize();
                 request
             }
-            // vaultrs calls the role by a name that Vault does not read; an empty body means any role that fits.
+            // vaultrs calls the role by a name that Vault does not read; an empty body means any role that
+            // fits.
             AuthMethod::Cert { role } => {
                 let mut request = Request::of(&LoginRequest { mount, cert_name: String::new() })?;
                 let body = role.as_ref().map_or_else(|| json!({}), |role| json!({"name": role}));
@@ -115,8 +116,8 @@ async fn adopt(
     Ok(Auth { client_token: token, lease_duration: ttl, renewable })
 }
 
-/// Vault answers 403 to a Kubernetes login whatever went wrong with the review of the token, an API server that could
-/// not be reached among it.
+/// Vault answers 403 to a Kubernetes login whatever went wrong with the review of the token, an API server
+/// that could not be reached among it.
 fn may_pass(auth: &AuthConfig, error: &VaultError) -> bool {
     matches!((&auth.method, error), (AuthMethod::Kubernetes { .. }, VaultError::Denied { .. }))
 }

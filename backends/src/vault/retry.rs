@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use super::VaultError;
 
-/// How long to wait before attempt number `attempt` + 1 (the first is 1) after `error`; `None`: it is final. `jitter`
-/// is in [0, 1): those who fail together must not come back together. How long a rate limit lasts, `limit` says.
+/// How long to wait before attempt number `attempt` + 1 (the first is 1) after `error`; `None`: it is final.
+/// `jitter` is in [0, 1): those who fail together must not come back together. How long a rate limit lasts,
+/// `limit` says.
 ///
-/// What Vault understood and refuses is final, and so is what an open breaker or a full queue says. A rate limit and
-/// a fault of its own pass, and so does a connection that broke: signing twice makes a certificate that nobody uses.
+/// What Vault understood and refuses is final, and so is what an open breaker or a full queue says. A rate
+/// limit and a fault of its own pass, and so does a connection that broke: signing twice makes a certificate
+/// that nobody uses.
 pub(super) fn pause(error: &VaultError, attempt: u32, jitter: f64) -> Option<Duration> {
     let asked = match error {
         VaultError::RateLimited { .. } => return Some(Duration::ZERO),
@@ -17,7 +19,8 @@ pub(super) fn pause(error: &VaultError, attempt: u32, jitter: f64) -> Option<Dur
         _ => return None,
     };
     let longest = (FIRST * 2_u32.saturating_pow(attempt.saturating_sub(1).min(MOST_DOUBLINGS))).min(LONGEST);
-    // What Vault asks for is the least; whoever came at the same time is spread over as much again, within reason.
+    // What Vault asks for is the least; whoever came at the same time is spread over as much again, within
+    // reason.
     Some(asked.unwrap_or_default() + longest.mul_f64(jitter))
 }
 

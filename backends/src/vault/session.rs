@@ -1,12 +1,12 @@
 //! One login at a Vault, kept alive.
 //!
-//! A token is renewed by whoever uses it when two thirds of its lease, give or take, are over, and replaced by a new
-//! login when it cannot be stretched any further; meanwhile, and if neither succeeds, it serves all others to its end.
-//! One login or renewal is under way at a time, and all who wait for it get its outcome: a Vault that comes back is
-//! asked once, not a thousand times.
+//! A token is renewed by whoever uses it when two thirds of its lease, give or take, are over, and replaced
+//! by a new login when it cannot be stretched any further; meanwhile, and if neither succeeds, it serves all
+//! others to its end. One login or renewal is under way at a time, and all who wait for it get its outcome: a
+//! Vault that comes back is asked once, not a thousand times.
 //!
-//! Metrics, after the prefix of the process: `_vault_logins_total` by `outcome`, `_vault_token_renewals_total` by
-//! `outcome`.
+//! Metrics, after the prefix of the process: `_vault_logins_total` by `outcome`,
+//! `_vault_token_renewals_total` by `outcome`.
 
 use std::{
     sync::{
@@ -163,8 +163,8 @@ impl VaultSession {
         }
     }
 
-    /// The same token with a longer lease, or a new one; as it is, if neither can be had now, or if somebody else is
-    /// about it.
+    /// The same token with a longer lease, or a new one; as it is, if neither can be had now, or if somebody
+    /// else is about it.
     async fn prolonged(&self, token: Arc<Token>, deadline: Instant) -> Arc<Token> {
         let Ok(mut standing) = self.standing.try_lock() else { return token };
         let token = self.token.load_full().unwrap_or(token);
@@ -205,7 +205,8 @@ impl VaultSession {
     }
 }
 
-/// A token this young that is denied something is not dead: a policy says no, and another login would not help.
+/// A token this young that is denied something is not dead: a policy says no, and another login would not
+/// help.
 const FRESH: Duration = Duration::from_secs(10);
 
 /// What whoever prolongs a token that still serves is held up for.

@@ -1,5 +1,5 @@
-//! Against a real OpenBao, or a Vault that `VAULT_BIN` names, with [`between::Between`] before it where it must
-//! misbehave.
+//! Against a real OpenBao, or a Vault that `VAULT_BIN` names, with [`between::Between`] before it where it
+//! must misbehave.
 
 mod bao;
 mod between;
@@ -8,6 +8,7 @@ mod client;
 mod intermediate;
 mod leaf;
 mod login;
+mod secrets;
 mod session;
 
 use std::time::Duration;

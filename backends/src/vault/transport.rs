@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use super::{
     VaultConfig, VaultError, VaultFileError,
     answer::Raw,
-    config::{read_private, read_text},
+    files::{read_private, read_text},
     request::Request,
 };
 

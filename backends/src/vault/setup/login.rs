@@ -4,7 +4,7 @@ use serde_json::json;
 use signet_identity::jwt::{self, Unverified};
 
 use super::{Settings, Signs, VaultSetup, roles::object};
-use crate::vault::{AuthMethod, config::read_text};
+use crate::vault::{AuthMethod, files::read_text};
 
 /// A role of a login method.
 pub(super) struct LoginRole {

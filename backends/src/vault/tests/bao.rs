@@ -130,8 +130,8 @@ impl Bao {
         path
     }
 
-    /// Logs in whoever has the role id and the secret id in its directory, and gives such tokens. Answers what
-    /// the configuration says.
+    /// Logs in whoever has the role id and the secret id in its directory, and gives such tokens. Answers
+    /// what the configuration says.
     pub(crate) async fn accept_approle(&self, token: Value) -> String {
         self.write("sys/auth/approle", json!({"type": "approle"})).await;
         let mut role = json!({"token_policies": ["signet"]});
