@@ -6,28 +6,29 @@
 )]
 
 mod script;
+mod trust;
 
 use std::{
     collections::VecDeque,
     fs,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use rustls::pki_types::CertificateDer;
 use signet_identity::{
-    Approved, Ask, BundleVersion, Caller, CertificateRequest, Clock, Csr, IssuingPolicy, Pod, PrivateKey,
-    SpiffeId, TrustBundle, TrustDomain, approve,
+    Approved, Ask, Caller, CertificateRequest, Clock, Csr, IssuingPolicy, Pod, PrivateKey, SpiffeId,
+    TrustBundle, TrustDomain, approve,
     jwt::{self, DevelopmentIssuer, Jwks, TokenRequest, TokenRules},
-    testing::TestAuthority,
 };
 use tokio::{sync::watch, time::sleep};
 use tonic::Code;
 
 use crate::{CaClient, CaError, Issued, Outage, Reachability, Refusal, Token, TokenHash};
 pub use script::{Answer, BundleAnswer, Call, Forgery};
+pub use trust::Standing;
 
 /// A CA that proves tokens, decides and signs as the real one does, in this process and by the given clock.
 ///
@@ -44,9 +45,7 @@ pub struct FakeCa {
 }
 
 struct State {
-    authority: TestAuthority,
-    roots: Vec<CertificateDer<'static>>,
-    version: Option<BundleVersion>,
+    standing: Standing,
     script: VecDeque<Answer>,
     mood: Answer,
     calls: Vec<Call>,
@@ -58,7 +57,7 @@ struct State {
 impl FakeCa {
     /// A CA with a new root. Leaves live an hour unless the call asks otherwise, at most a day.
     pub fn new(trust_domain: TrustDomain, clock: Arc<dyn Clock>) -> Self {
-        let authority = root(&trust_domain, clock.now());
+        let standing = Standing::new(&trust_domain, clock.now());
         let tokens = DevelopmentIssuer::new(PrivateKey::generate().unwrap(), ISSUER.to_owned());
         Self {
             rules: TokenRules {
@@ -70,9 +69,7 @@ impl FakeCa {
             tokens,
             policy: IssuingPolicy::new(trust_domain, HOUR, 24 * HOUR).unwrap(),
             state: Mutex::new(State {
-                roots: vec![authority.certificate().der().clone()],
-                authority,
-                version: Some(BundleVersion { epoch: seconds(clock.now()), sequence: 1 }),
+                standing,
                 script: VecDeque::new(),
                 mood: Answer::Honest,
                 calls: Vec::new(),
@@ -128,30 +125,36 @@ impl FakeCa {
 
     /// From now on signs under a new root; the bundle holds the old one as well.
     pub fn rotate_root(&self) {
-        let mut state = self.state();
-        state.authority = root(self.policy.trust_domain(), self.clock.now());
-        let root = state.authority.certificate().der().clone();
-        state.roots.push(root);
-        state.next_version();
+        let now = self.clock.now();
+        self.change(|standing| {
+            standing.prepare_root(now);
+            standing.activate_root();
+        });
     }
 
     /// Drops all roots but the one that signs.
     pub fn retire_old_roots(&self) {
-        let mut state = self.state();
-        state.roots = vec![state.authority.certificate().der().clone()];
-        state.next_version();
+        self.change(Standing::retire_old_roots);
     }
 
     /// From now on sends no bundle version, as istiod does.
     pub fn send_no_version(&self) {
-        self.state().version = None;
+        self.change(Standing::send_no_version);
+    }
+
+    /// How it stands.
+    pub fn standing(&self) -> Standing {
+        self.state().standing.clone()
+    }
+
+    /// From now on it stands otherwise; answers under way are given as it stands when they are given.
+    pub fn change(&self, change: impl FnOnce(&mut Standing)) {
+        change(&mut self.state().standing);
     }
 
     /// The bundle that the next answer will carry.
     pub fn bundle(&self) -> TrustBundle {
-        let state = self.state();
-        let trust_domain = self.policy.trust_domain().clone();
-        TrustBundle::new(trust_domain, state.roots.clone(), state.version).unwrap()
+        self.standing().bundle()
     }
 
     /// All calls so far, oldest first.
@@ -200,7 +203,7 @@ impl FakeCa {
     fn honest(&self, token: &Token, csr: Csr, lifetime: Option<Duration>) -> Result<Issued, CaError> {
         let now = self.clock.now();
         let approved = self.approve(token, csr, lifetime)?;
-        let chain = self.state().authority.issue(&approved, now);
+        let chain = self.standing().authority.issue(&approved, now);
         Ok(self.issued(chain))
     }
 
@@ -217,15 +220,15 @@ impl FakeCa {
         let (now, trust_domain) = (self.clock.now(), self.policy.trust_domain());
         let granted = self.approve(token, csr, Some(HOUR))?;
         let chain = match forgery {
-            Forgery::WrongKey => self.state().authority.issue(&self.usurp(identity), now),
+            Forgery::WrongKey => self.standing().authority.issue(&self.usurp(identity), now),
             Forgery::WrongIdentity => {
                 let other = SpiffeId::workload(trust_domain, "somebody", "else").unwrap();
-                self.state().authority.leaf(granted.public_key(), &other, now).sign()
+                self.standing().authority.leaf(granted.public_key(), &other, now).sign()
             }
-            Forgery::Expired => self.state().authority.issue(&granted, now - 2 * HOUR),
-            Forgery::UnknownRoot => root(trust_domain, now).issue(&granted, now),
+            Forgery::Expired => self.standing().authority.issue(&granted, now - 2 * HOUR),
+            Forgery::UnknownRoot => trust::root(trust_domain, now).issue(&granted, now),
             Forgery::NoIntermediate => {
-                let root = root(trust_domain, now);
+                let root = trust::root(trust_domain, now);
                 let chain = root.intermediate(now - HOUR).issue(&granted, now);
                 return Ok(Issued { chain: chain.into_iter().take(1).collect(), bundle: root.bundle() });
             }
@@ -303,12 +306,6 @@ impl State {
         self.calls.push(call);
         self.script.pop_front().unwrap_or_else(|| self.mood.clone())
     }
-
-    fn next_version(&mut self) {
-        if let Some(version) = &mut self.version {
-            version.sequence += 1;
-        }
-    }
 }
 
 async fn silence() -> CaError {
@@ -316,16 +313,8 @@ async fn silence() -> CaError {
     CaError::Unavailable(Outage::NoAnswer { address: ADDRESS.to_owned(), deadline: DEADLINE })
 }
 
-fn root(trust_domain: &TrustDomain, now: SystemTime) -> TestAuthority {
-    TestAuthority::new(trust_domain.as_str(), now - 24 * HOUR)
-}
-
 fn refusal(code: Code, message: &str) -> Refusal {
     Refusal { code, message: message.to_owned(), request_id: Some("fake".to_owned()), retry_after: None }
-}
-
-fn seconds(time: SystemTime) -> u64 {
-    time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs()
 }
 
 const ADDRESS: &str = "ca.invalid:15012";

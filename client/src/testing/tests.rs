@@ -1,5 +1,7 @@
 //! The fake against the checks that a peer makes.
 
+use std::time::SystemTime;
+
 use signet_identity::{Expected, ManualClock, SvidError, X509Svid};
 
 use super::*;
