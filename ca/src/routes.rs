@@ -102,6 +102,6 @@ pub async fn services(
 /// What health is told of; the empty name is the process.
 const SERVICES: [&str; 3] = ["", SERVICE_NAME, TRUST_BUNDLE];
 
-/// Questions of health and reflection are names, and that for the bundle is empty; the longest of ours has a tenth of
-/// this.
+/// Questions of health and reflection are names, and that for the bundle is empty; the longest of ours has a
+/// tenth of this.
 const MOST_QUESTION_BYTES: usize = 4 << 10;

@@ -38,16 +38,16 @@ pub trait CaClient: Send + Sync + 'static {
         lifetime: Option<Duration>,
     ) -> Result<Issued, CaError>;
 
-    /// Asks for the roots of the trust domain alone. `None`: this CA does not offer it, and its roots come with
-    /// certificates only.
+    /// Asks for the roots of the trust domain alone. `None`: this CA does not offer it, and its roots come
+    /// with certificates only.
     ///
-    /// Needs no token and is cheap: it may be asked once a minute, whether or not it can sign. So what becomes of it
-    /// says nothing of [`CaClient::reachability`]. Answers within the deadline of a call. May be dropped at any point.
+    /// Needs no token and is cheap: it may be asked once a minute, whether or not it can sign. So what
+    /// becomes of it says nothing of [`CaClient::reachability`]. Answers within the deadline of a call. May
+    /// be dropped at any point.
     async fn trust_bundle(&self) -> Result<Option<TrustBundle>, CaError>;
 
-    /// Whether the CA can be had, as its last answer or silence told. Changes to
-    /// [`Reachability::Reachable`] wake whoever waits for the CA's return. Each new connection shows as a change, be it
-    /// to the same.
+    /// Whether the CA can be had, as its last answer or silence told. Changes to [`Reachability::Reachable`]
+    /// wake whoever waits for the CA's return. Each new connection shows as a change, be it to the same.
     fn reachability(&self) -> watch::Receiver<Reachability>;
 
     /// Nobody shows this token any more: what is held for it is of no more use. Returns at once, and a CA that holds
@@ -116,6 +116,15 @@ impl CaError {
     /// Whether it is the word of a server that does not know the call.
     pub fn is_unimplemented(&self) -> bool {
         self.refusal().is_some_and(|refusal| refusal.code == Code::Unimplemented)
+    }
+
+    /// Whether nobody was there, or nobody had time or room: any other call would have fared no better.
+    pub fn is_absence(&self) -> bool {
+        match self {
+            Self::Unavailable(outage) => !matches!(outage, Outage::Answered(_)),
+            Self::Overloaded(_) => true,
+            Self::TokenRefused(_) | Self::Denied(_) | Self::MalformedAnswer(_) => false,
+        }
     }
 
     /// Finds this failure in the CA's log.

@@ -15,15 +15,16 @@ type Root = rustls_pki_types::CertificateDer<'static>;
 ///   different age cannot make the roots flap.
 /// * Roots that come without a version (istiod and others send none) are united.
 ///
-/// Both kinds may be held at once while an operator moves from one CA to another, to either side. Roots without
-/// a version, each by itself, and those with one, together, are dropped one leaf lifetime after the CA last sent
-/// any such: until then a leaf under them may live.
+/// Both kinds may be held at once while an operator moves from one CA to another, to either side. Roots
+/// without a version, each by itself, and those with one, together, are dropped one leaf lifetime after the
+/// CA last sent any such: until then a leaf under them may live. As long as no leaf was seen here, leaves are
+/// taken to live a day.
 #[derive(Debug, Clone)]
 pub(crate) struct HeldBundle {
     trust_domain: TrustDomain,
     versioned: Option<Versioned>,
     unversioned: HashMap<Root, SystemTime>,
-    longest_leaf: Duration,
+    longest_leaf: Option<Duration>,
 }
 
 #[derive(Debug, Clone)]
@@ -37,7 +38,7 @@ struct Versioned {
 impl HeldBundle {
     /// Nothing is known yet.
     pub(crate) fn empty(trust_domain: TrustDomain) -> Self {
-        Self { trust_domain, versioned: None, unversioned: HashMap::new(), longest_leaf: Duration::ZERO }
+        Self { trust_domain, versioned: None, unversioned: HashMap::new(), longest_leaf: None }
     }
 
     /// What will be held if `received` is taken in. Whether it is depends on the leaf that came with it.
@@ -53,7 +54,7 @@ impl HeldBundle {
             },
             None => held.unversioned.extend(received.authorities().iter().map(|root| (root.clone(), now))),
         }
-        let oldest = now.checked_sub(held.longest_leaf);
+        let oldest = now.checked_sub(held.longest_leaf.unwrap_or(LEAF_OF_OTHERS));
         let counts = |seen: SystemTime| oldest.is_none_or(|oldest| seen >= oldest);
         held.unversioned.retain(|_, seen| counts(*seen));
         held.versioned = held.versioned.filter(|known| counts(known.seen));
@@ -62,7 +63,7 @@ impl HeldBundle {
 
     /// Takes note of how long leaves live under these roots.
     pub(crate) fn saw_leaf_of(&mut self, lifetime: Duration) {
-        self.longest_leaf = self.longest_leaf.max(lifetime);
+        self.longest_leaf = self.longest_leaf.max(Some(lifetime));
     }
 
     /// All roots held, in an order that depends on nothing but them: proxies must see one version of one set.
@@ -88,6 +89,9 @@ impl HeldBundle {
         self.versioned.iter().flat_map(|known| &known.roots).chain(self.unversioned.keys())
     }
 }
+
+/// What CAs grant who are asked for nothing else, istiod's and ours among them.
+const LEAF_OF_OTHERS: Duration = Duration::from_secs(24 * 3600);
 
 #[cfg(test)]
 mod tests {
@@ -149,6 +153,15 @@ mod tests {
         assert!(holds(&held, &[&old, &new]), "a leaf issued at 0 lives until 100");
         let held = held.with(&bundle(&[&new], None), at(101));
         assert!(holds(&held, &[&new]));
+    }
+
+    #[test]
+    fn an_agent_that_has_seen_no_leaf_keeps_roots_for_a_day_since_others_have_leaves() {
+        let (old, new, day) = (root(), root(), 24 * 3600);
+        let held = HeldBundle::empty(trust_domain()).with(&bundle(&[&old], None), at(0));
+        let held = held.with(&bundle(&[&new], None), at(day));
+        assert!(holds(&held, &[&old, &new]));
+        assert!(holds(&held.with(&bundle(&[&new], None), at(day + 1)), &[&new]));
     }
 
     #[test]

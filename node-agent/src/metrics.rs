@@ -4,9 +4,10 @@ use std::time::{Duration, SystemTime};
 
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use signet_client::Reachability;
+use signet_identity::TrustBundle;
 use tonic::Code;
 
-use crate::trouble::Trouble;
+use crate::{renewer::BUNDLE_OUTCOMES, trouble::Trouble};
 
 const STREAMS: &str = "signet_agent_streams";
 const PUSHES: &str = "signet_agent_pushes_total";
@@ -18,6 +19,10 @@ const RENEWAL_SECONDS: &str = "signet_agent_renewal_seconds";
 const RECALLS: &str = "signet_agent_recalls_total";
 const SVIDS: &str = "signet_agent_svids";
 const FIRST_EXPIRY: &str = "signet_agent_svid_first_expiry_timestamp_seconds";
+const BUNDLE_POLLS: &str = "signet_agent_bundle_polls_total";
+const BUNDLE_TOLD: &str = "signet_agent_bundle_told_timestamp_seconds";
+const BUNDLE_SEQUENCE: &str = "signet_agent_bundle_sequence";
+const BUNDLE_ROOTS: &str = "signet_agent_bundle_roots";
 const CA_REACHABLE: &str = "signet_agent_ca_reachable";
 
 /// Says what each metric means, and shows gauges and counters as they are at the start: one that appears late cannot
@@ -42,7 +47,22 @@ pub fn describe() {
         "When the first of the held SVIDs ends; 0 when none is held"
     );
     describe_gauge!(CA_REACHABLE, Unit::Count, "1 while the CA answers, else 0");
+    describe_counter!(BUNDLE_POLLS, Unit::Count, "Questions for the roots alone, by how they ended");
+    describe_gauge!(
+        BUNDLE_TOLD,
+        Unit::Seconds,
+        "When the CA last told its roots, alone or with an SVID, since 1970; 0 while none are held"
+    );
+    describe_gauge!(
+        BUNDLE_SEQUENCE,
+        Unit::Count,
+        "How often the bundle that is held had changed at the CA; 0 if the CA does not count"
+    );
+    describe_gauge!(BUNDLE_ROOTS, Unit::Count, "Roots that are held");
     gauge!(STREAMS).set(0.0);
+    for bundle in [BUNDLE_TOLD, BUNDLE_SEQUENCE, BUNDLE_ROOTS] {
+        gauge!(bundle).set(0.0);
+    }
     svids(std::iter::empty());
     ca(Reachability::Unknown);
     count_from_zero();
@@ -61,6 +81,9 @@ fn count_from_zero() {
     for reason in ["node_full", "peer_full"].into_iter().chain(Trouble::OUTCOMES) {
         counter!(REFUSED_STREAMS, "reason" => reason).increment(0);
     }
+    for outcome in BUNDLE_OUTCOMES {
+        counter!(BUNDLE_POLLS, "outcome" => outcome).increment(0);
+    }
     for outcome in ["issued"].into_iter().chain(Trouble::OUTCOMES) {
         counter!(RENEWALS, "outcome" => outcome).increment(0);
     }
@@ -70,6 +93,19 @@ fn count_from_zero() {
 pub(crate) fn attempt_ended(outcome: &'static str, took: Duration) {
     counter!(RENEWALS, "outcome" => outcome).increment(1);
     histogram!(RENEWAL_SECONDS).record(took.as_secs_f64());
+}
+
+/// A question for the roots alone ended so: one of [`BUNDLE_OUTCOMES`].
+pub(crate) fn bundle_poll_ended(outcome: &'static str) {
+    counter!(BUNDLE_POLLS, "outcome" => outcome).increment(1);
+}
+
+/// These roots are held, and the CA told its own now.
+pub(crate) fn bundle(held: &TrustBundle, now: SystemTime) {
+    let since_1970 = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    gauge!(BUNDLE_TOLD).set(since_1970.as_secs_f64());
+    gauge!(BUNDLE_SEQUENCE).set(held.version().map_or(0.0, |version| version.sequence as f64));
+    gauge!(BUNDLE_ROOTS).set(held.authorities().len() as f64);
 }
 
 /// The streams of an SVID were asked to come back.
@@ -153,7 +189,8 @@ mod tests {
         let recorder = PrometheusBuilder::new().build_recorder();
         metrics::with_local_recorder(&recorder, describe);
         let shown = recorder.handle().render();
-        for gauge in [STREAMS, SVIDS, FIRST_EXPIRY, CA_REACHABLE] {
+        let of_bundle = [BUNDLE_TOLD, BUNDLE_SEQUENCE, BUNDLE_ROOTS];
+        for gauge in [STREAMS, SVIDS, FIRST_EXPIRY, CA_REACHABLE].into_iter().chain(of_bundle) {
             assert!(shown.lines().any(|line| line == format!("{gauge} 0")), "{gauge}: {shown}");
         }
     }
@@ -168,6 +205,7 @@ mod tests {
             (REFUSED_STREAMS, "reason", &["node_full", "peer_full", "bad_token"]),
             (REFUSED_REQUESTS, "code", &["PermissionDenied", "NotFound", "InvalidArgument"]),
             (PUSHES, "secret", &["svid", "bundle"]),
+            (BUNDLE_POLLS, "outcome", &["told", "not_offered", "failed"]),
         ];
         let labelled = labelled.into_iter().flat_map(|(counter, key, values)| {
             values.iter().map(move |value| format!("{counter}{{{key}=\"{value}\"}} 0"))

@@ -1,12 +1,14 @@
 //! Asks the CA for SVIDs: in time, fairly, and not in vain.
 
 mod attempt;
+mod bundle_poll;
 mod calls;
 mod endings;
 mod gate;
 mod queue;
 mod recalls;
 mod releases;
+mod roots;
 mod trust;
 mod work;
 
@@ -27,6 +29,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, time::DelayQueue};
 
 use self::{
+    bundle_poll::BundlePoll,
     calls::Done,
     endings::{Dropped, Endings},
     gate::Gate,
@@ -43,6 +46,9 @@ use crate::{
     workload::audience::TokenAudience,
 };
 
+/// How questions for the roots alone can end.
+pub(crate) const BUNDLE_OUTCOMES: [&str; 3] = bundle_poll::Ended::OUTCOMES;
+
 /// The one task that decides for every entry of the cache when the CA is asked.
 ///
 /// What is held serves until something newer has been verified or it ends, whatever the CA does.
@@ -52,6 +58,7 @@ pub struct Renewer {
     ca: Arc<dyn CaClient>,
     lifetime: Option<Duration>,
     reachability: watch::Receiver<Reachability>,
+    last_reachability: Reachability,
     works: HashMap<SecretKey, Work>,
     timers: DelayQueue<SecretKey>,
     ready: ReadyQueue,
@@ -59,6 +66,7 @@ pub struct Renewer {
     endings: Endings,
     gate: Gate,
     trust: Trust,
+    poll: BundlePoll,
     calls: JoinSet<Done>,
     in_flight: usize,
 }
@@ -84,12 +92,14 @@ impl Renewer {
         let renewer = Self {
             trust: Trust::new(cache.trust_domain().clone(), cache.clone()),
             reachability: ca.reachability(),
+            last_reachability: Reachability::Unknown,
             works: HashMap::new(),
             timers: DelayQueue::new(),
             ready: ReadyQueue::default(),
             recalls: Recalls::default(),
             endings: Endings::default(),
             gate: Gate::default(),
+            poll: BundlePoll::starting(Instant::now()),
             calls: JoinSet::new(),
             in_flight: 0,
             lifetime: terms.lifetime,
@@ -104,6 +114,7 @@ impl Renewer {
     pub async fn run(mut self, stop: CancellationToken) {
         self.note_reachability();
         loop {
+            self.ask_for_roots();
             self.start_calls();
             self.recall_streams();
             self.tell_of_endings();
@@ -283,35 +294,16 @@ impl Renewer {
         }
     }
 
-    fn note_reachability(&mut self) {
-        let reachability = *self.reachability.borrow_and_update();
-        metrics::ca(reachability);
-        match reachability {
-            Reachability::Reachable => {}
-            // Every start: the first attempt to connect is under way.
-            Reachability::Unknown => return,
-            Reachability::Disconnected | Reachability::Failing => {
-                tracing::warn!(?reachability, "the CA cannot be had; what is held goes on serving");
-                return;
-            }
-        }
-        tracing::info!("the CA can be had");
-        self.gate.found_ca();
-        let now = Instant::now();
-        let waiting = self.works.values_mut().filter(|work| work.found_no_ca);
-        let woken: Vec<_> = waiting.map(|work| work.wake(now)).collect();
-        woken.iter().for_each(|key| self.look_at(key));
-    }
-
     /// When something may happen that no event announces.
     fn next_wake(&self) -> Option<Instant> {
         let now = Instant::now();
-        let releases = match *self.reachability.borrow() {
+        let reachability = *self.reachability.borrow();
+        let releases = match reachability {
             Reachability::Reachable => [self.ready.next_release(now), self.recalls.next_release()],
             _ => [self.ready.next_release(now), self.gate.next_release(now)],
         };
         let ending = self.endings.wait(self.clock.now()).map(|wait| now + wait.min(LONGEST_SLEEP));
-        releases.into_iter().chain([ending]).flatten().min()
+        releases.into_iter().chain([ending, self.poll.next(reachability)]).flatten().min()
     }
 
     fn now(&self) -> Moment {

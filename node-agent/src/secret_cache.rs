@@ -45,8 +45,27 @@ struct Shared {
     clock: Arc<dyn Clock>,
     most_entries: usize,
     state: Mutex<State>,
-    bundle: watch::Sender<Option<Arc<PublishedSecret>>>,
+    roots: watch::Sender<KnownRoots>,
     noted: Notify,
+}
+
+/// What is known of the roots of the trust domain.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct KnownRoots {
+    /// `None` until there are any.
+    pub(crate) bundle: Option<Arc<PublishedSecret>>,
+    /// How the first of them come.
+    pub(crate) come: RootsCome,
+}
+
+/// How roots are had from the CA.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum RootsCome {
+    /// The renewer asks for them, or has not been told yet that it does in vain.
+    #[default]
+    Alone,
+    /// Nothing but an SVID brings any.
+    WithSvids,
 }
 
 #[derive(Default)]
@@ -65,8 +84,8 @@ impl fmt::Debug for SecretCache {
 impl SecretCache {
     /// An empty cache of at most `most_entries`.
     pub(crate) fn new(rules: TokenRules, clock: Arc<dyn Clock>, most_entries: usize) -> Self {
-        let (bundle, state, noted) = (watch::Sender::new(None), Mutex::default(), Notify::new());
-        Self(Arc::new(Shared { rules, clock, most_entries, state, bundle, noted }))
+        let (roots, state, noted) = (watch::Sender::default(), Mutex::default(), Notify::new());
+        Self(Arc::new(Shared { rules, clock, most_entries, state, roots, noted }))
     }
 
     /// What happens to it next, for the one renewer. May be dropped at any point: nothing is lost.
@@ -96,9 +115,9 @@ impl SecretCache {
         &self.0.rules
     }
 
-    /// The roots of the trust domain; `None` until any are known. They belong to no token.
-    pub(crate) fn bundle(&self) -> watch::Receiver<Option<Arc<PublishedSecret>>> {
-        self.0.bundle.subscribe()
+    /// The roots of the trust domain. They belong to no token.
+    pub(crate) fn roots(&self) -> watch::Receiver<KnownRoots> {
+        self.0.roots.subscribe()
     }
 
     /// An interest in the SVID of whoever holds `credential`. The SVID is there at once if the CA has granted it
@@ -150,12 +169,20 @@ impl SecretCache {
 
     /// Tells all streams the roots.
     pub(crate) fn publish_bundle(&self, bundle: Arc<PublishedSecret>) {
-        self.0.bundle.send_if_modified(|held| {
-            let news = held.as_ref().is_none_or(|held| held.version() != bundle.version());
+        self.0.roots.send_if_modified(|roots| {
+            let news = roots.bundle.as_ref().is_none_or(|held| held.version() != bundle.version());
             if news {
-                *held = Some(bundle);
+                roots.bundle = Some(bundle);
             }
             news
+        });
+    }
+
+    /// Tells streams that wait for roots how these can be had.
+    pub(crate) fn roots_come(&self, how: RootsCome) {
+        self.0.roots.send_if_modified(|roots| {
+            let before = std::mem::replace(&mut roots.come, how);
+            before != how && roots.bundle.is_none()
         });
     }
 

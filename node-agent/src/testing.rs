@@ -5,7 +5,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use signet_client::{Token, testing::FakeCa};
+use signet_client::{
+    Token,
+    testing::{BundleAnswer, FakeCa},
+};
 use signet_identity::{
     Clock, Pod, PrivateKey,
     jwt::{DevelopmentIssuer, TokenRequest},
@@ -67,6 +70,13 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new() -> Self {
         Self::holding_at_most(100)
+    }
+
+    /// Before a CA that tells its roots with certificates only, as istiod does.
+    pub(crate) fn before_another_ca() -> Self {
+        let world = Self::new();
+        world.ca.tell_bundle(BundleAnswer::NotOffered);
+        world
     }
 
     pub(crate) fn holding_at_most(most_svids: usize) -> Self {

@@ -1,8 +1,8 @@
 //! Wire types: the Istio CA API, the parts of Envoy's SDS API that Signet speaks, and Signet's own services.
 //!
-//! The `.proto` files of others under `proto/` are minimal ones, written for Signet; packages, names and field
-//! numbers are those of Istio and Envoy, so that their clients and servers work unchanged. The code under
-//! `src/generated` is checked in: building needs neither protoc nor a build script. After a change of a
+//! The `.proto` files of others under `proto/` are minimal ones, written for Signet; packages, names and
+//! field numbers are those of Istio and Envoy, so that their clients and servers work unchanged. The code
+//! under `src/generated` is checked in: building needs neither protoc nor a build script. After a change of a
 //! `.proto`, `UPDATE_GENERATED=1 cargo test -p signet-proto` writes it anew; without the variable the same
 //! test fails when the two differ.
 

@@ -19,6 +19,7 @@ use super::{
     Renewer,
     attempt::{Failed, Granted, attempt},
     queue::{Turn, Verdict},
+    roots::Told,
     trust::{Roots, Verified},
     work::{Stage, Work},
 };
@@ -35,9 +36,42 @@ pub(super) enum Done {
     Asked(Turn, Box<Result<Granted, Failed>>, Duration),
     /// The roots of this SVID have had their time to travel.
     Travelled(SecretKey, Box<Verified>),
+    /// The CA was asked for the roots alone.
+    Told(Told),
 }
 
 impl Renewer {
+    /// Hears of each new connection too, whether or not the last one was good.
+    pub(super) fn note_reachability(&mut self) {
+        let reachability = *self.reachability.borrow_and_update();
+        let is_news = std::mem::replace(&mut self.last_reachability, reachability) != reachability;
+        metrics::ca(reachability);
+        match reachability {
+            // Every start: the first attempt to connect is under way.
+            Reachability::Unknown => return,
+            Reachability::Disconnected | Reachability::Failing if is_news => {
+                tracing::warn!(?reachability, "the CA cannot be had; what is held goes on serving");
+                return;
+            }
+            Reachability::Disconnected | Reachability::Failing => {}
+            Reachability::Reachable => {
+                if is_news {
+                    tracing::info!("the CA can be had");
+                }
+                self.wake_waiters();
+            }
+        }
+        self.poll.found_ca(Instant::now());
+    }
+
+    fn wake_waiters(&mut self) {
+        self.gate.found_ca();
+        let now = Instant::now();
+        let waiting = self.works.values_mut().filter(|work| work.found_no_ca);
+        let woken: Vec<_> = waiting.map(|work| work.wake(now)).collect();
+        woken.iter().for_each(|key| self.look_at(key));
+    }
+
     /// As many calls as the CA may get now.
     pub(super) fn start_calls(&mut self) {
         let (now, reachability) = (self.now(), *self.reachability.borrow());
@@ -89,7 +123,8 @@ impl Renewer {
     pub(super) fn finish(&mut self, done: Result<Done, JoinError>) {
         match done {
             Ok(Done::Asked(turn, result, took)) => self.take_answer(&turn, *result, took),
-            Ok(Done::Travelled(key, verified)) => self.publish(&key, *verified),
+            Ok(Done::Travelled(key, verified)) => self.publish_unless_outdated(&key, *verified),
+            Ok(Done::Told(told)) => self.hear_of_roots(told),
             Err(fault) => tracing::error!(%fault, "a task of the renewer ended in a bug of the agent"),
         }
     }
@@ -141,9 +176,10 @@ impl Renewer {
 
     /// An SVID under none of the roots that are left is of no use to anybody: it is renewed now, not in its time.
     /// A CA whose state was made anew is the case; one that rotates its roots waits for the last leaf under each.
-    fn hasten_orphans(&mut self, now: Moment) {
-        let worthless =
-            |work: &&mut Work| work.held.as_ref().is_some_and(|held| !self.trust.accepts(held, now.wall));
+    pub(super) fn hasten_orphans(&mut self, now: Moment) {
+        let worthless = |work: &&mut Work| {
+            work.held.as_ref().is_some_and(|held| self.trust.judge_again(held, now.wall).is_err())
+        };
         let orphans = self.works.values_mut().filter(worthless).map(|work| {
             work.schedule.hasten(now.timer + ORPHANS_RENEWED_WITHIN.mul_f64(fastrand::f64()));
             work.entry.key().clone()
@@ -165,6 +201,18 @@ impl Renewer {
             sleep_until(not_before).await;
             Done::Travelled(key, Box::new(verified))
         });
+    }
+
+    /// Its root may have been withdrawn while it waited.
+    fn publish_unless_outdated(&mut self, key: &SecretKey, verified: Verified) {
+        let now = self.now();
+        match self.trust.judge_again(&verified.held, now.wall) {
+            Ok(()) => self.publish(key, verified),
+            Err(trouble) => {
+                let identity = Some(verified.held.svid.identity().clone());
+                self.note_failure(key, Failed { trouble: Arc::new(trouble), identity, shown: None }, now);
+            }
+        }
     }
 
     fn publish(&mut self, key: &SecretKey, verified: Verified) {

@@ -1,7 +1,9 @@
 //! The renewer before a CA in memory: which calls are made, in which order, and what is served meanwhile.
 
 mod issuing;
+mod order;
 mod outage;
+mod polling;
 mod recalling;
 mod refusing;
 mod releasing;

@@ -5,12 +5,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use signet_identity::{Expected, PublicKey, TrustDomain, X509Svid};
+use signet_identity::{BundleError, Expected, PublicKey, TrustBundle, TrustDomain, X509Svid};
 use tokio::time::Instant;
 
 use super::attempt::Granted;
 use crate::{
-    bundle::HeldBundle, moment::Moment, sds::PublishedSecret, secret_cache::SecretCache, trouble::Trouble,
+    bundle::HeldBundle, metrics, moment::Moment, sds::PublishedSecret, secret_cache::SecretCache,
+    trouble::Trouble,
 };
 
 /// The roots in force, and the judge of what the CA sends.
@@ -55,8 +56,20 @@ impl Trust {
         Self { held: HeldBundle::empty(trust_domain), cache, leaves_wait_until: None }
     }
 
-    /// Verifies the leaf as a peer will, against the newer of the held and the received bundle; only a bundle
-    /// that comes with a good leaf is taken in and published.
+    /// Takes in and publishes roots that came without a leaf.
+    pub(super) fn take_in(&mut self, told: &TrustBundle, now: Moment) -> Result<Roots, BundleError> {
+        let candidate = self.held.with(told, now.wall);
+        let bundle = candidate.bundle()?;
+        Ok(self.adopt(candidate, &bundle, now))
+    }
+
+    /// Whether any roots are known.
+    pub(super) fn holds_roots(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// Verifies the leaf as a peer will, against the newer of the held and the received bundle; a bundle that
+    /// comes with a leaf is taken in and published only if the leaf is good.
     pub(super) fn judge(&mut self, granted: Granted, now: Moment) -> Result<Verified, Trouble> {
         let Granted { identity, key, issued, token_ends, shown: _ } = granted;
         let mut candidate = self.held.with(&issued.bundle, now.wall);
@@ -65,24 +78,31 @@ impl Trust {
         let svid =
             X509Svid::verify(issued.chain, expected, &bundle, now.wall).map_err(Trouble::UselessSvid)?;
         candidate.saw_leaf_of(svid.validity().lifetime());
-        if !self.held.is_empty() && candidate.adds_to(&self.held) {
-            self.leaves_wait_until = Some(now.timer + ROOTS_TRAVEL);
-        }
-        let roots = if self.held.adds_to(&candidate) { Roots::Withdrawn } else { Roots::Kept };
-        self.held = candidate;
-        self.cache.publish_bundle(Arc::new(PublishedSecret::validation_context(&bundle)));
+        let roots = self.adopt(candidate, &bundle, now);
         let secret = Arc::new(PublishedSecret::certificate(&svid, &key));
         let not_before = self.leaves_wait_until.filter(|until| *until > now.timer);
         let held = Held { svid, public_key: key.public_key().clone(), token_ends };
         Ok(Verified { held, secret, not_before, roots })
     }
 
-    /// Whether peers that hold these roots accept what was verified before.
-    pub(super) fn accepts(&self, held: &Held, now: SystemTime) -> bool {
+    /// Verifies once more what was verified before, as peers will that hold the roots as they are now.
+    pub(super) fn judge_again(&self, held: &Held, now: SystemTime) -> Result<(), Trouble> {
         let expected = Expected { identity: held.svid.identity(), public_key: &held.public_key };
-        self.held
-            .bundle()
-            .is_ok_and(|bundle| X509Svid::verify(held.svid.chain().to_vec(), expected, &bundle, now).is_ok())
+        let bundle = self.held.bundle().map_err(Trouble::UselessBundle)?;
+        let chain = held.svid.chain().to_vec();
+        X509Svid::verify(chain, expected, &bundle, now).map(drop).map_err(Trouble::UselessSvid)
+    }
+
+    /// From now on these are the roots.
+    fn adopt(&mut self, candidate: HeldBundle, bundle: &TrustBundle, now: Moment) -> Roots {
+        if !self.held.is_empty() && candidate.adds_to(&self.held) {
+            self.leaves_wait_until = Some(now.timer + ROOTS_TRAVEL);
+        }
+        let roots = if self.held.adds_to(&candidate) { Roots::Withdrawn } else { Roots::Kept };
+        self.held = candidate;
+        metrics::bundle(bundle, now.wall);
+        self.cache.publish_bundle(Arc::new(PublishedSecret::validation_context(bundle)));
+        roots
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::{
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -17,12 +16,11 @@ use super::{
     peers::Seat,
     protocol::{Protocol, Rejection},
     resource_name::{Meaning, ResourceName},
-    secret::PublishedSecret,
     subscription::Subscription,
 };
 use crate::{
     metrics::{self, Content},
-    secret_cache::SecretCache,
+    secret_cache::{KnownRoots, RootsCome, SecretCache},
 };
 
 /// The responses of one stream. `R` are its requests.
@@ -36,8 +34,8 @@ pub(crate) struct SecretStream<P: Protocol, R> {
     seat: Seat,
     subscription: Subscription,
     interest: Interest,
-    roots: Option<Arc<PublishedSecret>>,
-    all_roots: WatchStream<Option<Arc<PublishedSecret>>>,
+    roots: KnownRoots,
+    all_roots: WatchStream<KnownRoots>,
     /// Runs while there is nothing to wait for but the end.
     closing: Option<Pin<Box<Sleep>>>,
     ended: bool,
@@ -60,8 +58,8 @@ where
             seat,
             subscription: Subscription::new(fastrand::u64(..)),
             interest: Interest::None,
-            roots: None,
-            all_roots: WatchStream::new(cache.bundle()),
+            roots: KnownRoots::default(),
+            all_roots: WatchStream::new(cache.roots()),
             cache,
             closing: None,
             ended: false,
@@ -132,11 +130,11 @@ where
     }
 
     /// Whoever asks for a certificate has an interest in the SVID. So has whoever asks for roots while none are
-    /// known, for they come with an SVID; its stream is not ended for want of one.
+    /// known, if the CA tells them with an SVID only; its stream is not ended for want of one.
     /// A refusal that no longer stands is asked about again.
     fn choose_interest(&mut self, context: &mut Context<'_>) {
-        let wants_roots = self.roots.is_none() && self.subscription.names().next().is_some();
-        if self.wants_svid() || wants_roots {
+        let needs_svid = self.roots.bundle.is_none() && self.roots.come == RootsCome::WithSvids;
+        if self.wants_svid() || needs_svid && self.subscription.names().next().is_some() {
             while self.interest.is_open(context) {
                 self.interest = self.asker.subscribe(&self.cache);
             }
@@ -162,7 +160,7 @@ where
     }
 
     fn push(&mut self) -> Option<P::Response> {
-        let (roots, state) = (self.roots.as_ref(), self.interest.state());
+        let (roots, state) = (self.roots.bundle.as_ref(), self.interest.state());
         let svid = state.and_then(|state| state.secret.as_ref());
         let current = |name: &ResourceName| match name.meaning() {
             Meaning::Bundle => roots.cloned(),

@@ -12,13 +12,14 @@ pub struct GetTrustBundleResponse {
     /// One to 64 CA certificates, DER, none twice; their order means nothing.
     #[prost(bytes = "bytes", repeated, tag = "2")]
     pub x509_authorities: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
-    /// Creation time of the CA's state, in seconds since 1970. Zero: this CA does not count, and its bundles are to be
-    /// united.
+    /// Creation time of the CA's state, in seconds since 1970. Zero: this CA does not count, and its bundles are
+    /// to be united.
     #[prost(uint64, tag = "3")]
     pub epoch: u64,
-    /// Counts the changes of the bundle within one epoch. Of two bundles the one of the greater epoch is the newer, and
-    /// among those of one epoch the one of the greater sequence; a receiver ignores an older one than it holds. The same
-    /// two numbers as the metadata `signet-bundle-epoch` and `signet-bundle-sequence` of an issued certificate.
+    /// Counts the changes of the bundle within one epoch. Of two bundles the one of the greater epoch is the
+    /// newer, and among those of one epoch the one of the greater sequence; a receiver ignores an older one than
+    /// it holds. The same two numbers as the metadata `signet-bundle-epoch` and `signet-bundle-sequence` of an
+    /// issued certificate.
     #[prost(uint64, tag = "4")]
     pub sequence: u64,
 }
@@ -33,8 +34,8 @@ pub mod trust_bundle_service_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// Needs no credentials: a trust bundle is public. What it is worth, the connection says that it came over: ask only a
-    /// CA that was recognised by an anchor of one's own.
+    /// Needs no credentials: a trust bundle is public. What it is worth, the connection says that it came over:
+    /// ask only a CA that was recognised by an anchor of one's own.
     #[derive(Debug, Clone)]
     pub struct TrustBundleServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -115,8 +116,8 @@ pub mod trust_bundle_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// The bundle as of this moment. A CA with several replicas may answer with one that is older than the last answer:
-        /// see `sequence`. Meant to be asked once a minute.
+        /// The bundle as of this moment. A CA with several replicas may answer with one that is older than the last
+        /// answer: see `sequence`. Meant to be asked once a minute.
         pub async fn get_trust_bundle(
             &mut self,
             request: impl tonic::IntoRequest<super::GetTrustBundleRequest>,
@@ -158,8 +159,8 @@ pub mod trust_bundle_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with TrustBundleServiceServer.
     #[async_trait]
     pub trait TrustBundleService: std::marker::Send + std::marker::Sync + 'static {
-        /// The bundle as of this moment. A CA with several replicas may answer with one that is older than the last answer:
-        /// see `sequence`. Meant to be asked once a minute.
+        /// The bundle as of this moment. A CA with several replicas may answer with one that is older than the last
+        /// answer: see `sequence`. Meant to be asked once a minute.
         async fn get_trust_bundle(
             &self,
             request: tonic::Request<super::GetTrustBundleRequest>,
@@ -168,8 +169,8 @@ pub mod trust_bundle_service_server {
             tonic::Status,
         >;
     }
-    /// Needs no credentials: a trust bundle is public. What it is worth, the connection says that it came over: ask only a
-    /// CA that was recognised by an anchor of one's own.
+    /// Needs no credentials: a trust bundle is public. What it is worth, the connection says that it came over:
+    /// ask only a CA that was recognised by an anchor of one's own.
     #[derive(Debug)]
     pub struct TrustBundleServiceServer<T> {
         inner: Arc<T>,

@@ -112,13 +112,16 @@ async fn the_log_tells_whether_anything_serves_while_there_is_no_new_svid() {
 #[tokio::test(start_paused = true)]
 async fn what_does_not_verify_is_never_served_to_a_new_workload() {
     for forgery in Forgery::ALL {
-        let world = World::new();
+        let world = World::before_another_ca();
         world.ca.always(Answer::Forge(forgery));
         let lease = world.lease(&world.token("web", HOUR)).unwrap();
         world.pass(MINUTE).await;
         let state = lease.now();
         assert!(state.secret.is_none(), "{forgery:?}");
-        assert!(world.cache.bundle().borrow().is_none(), "{forgery:?}: its roots are not believed either");
+        assert!(
+            world.cache.roots().borrow().bundle.is_none(),
+            "{forgery:?}: its roots are not believed either"
+        );
         let trouble = state.trouble.unwrap();
         assert_eq!(trouble.why().status().code(), Code::Unavailable, "{forgery:?}");
         assert!(trouble.hold().is_some(), "{forgery:?}: the proxy is told");

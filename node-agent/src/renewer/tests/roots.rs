@@ -9,8 +9,8 @@ async fn a_new_root_is_published_a_second_before_any_leaf_under_it() {
     let world = World::new();
     let one = world.lease(&world.token("one", 24 * HOUR)).unwrap();
     world.settle().await;
-    let (leaf, mut bundle) = (served(&one), world.cache.bundle());
-    let roots = bundle.borrow_and_update().clone();
+    let (leaf, mut bundle) = (served(&one), world.cache.roots());
+    let roots = bundle.borrow_and_update().bundle.clone();
     world.ca.rotate_root();
     let two = world.lease(&world.token("two", 24 * HOUR)).unwrap();
     world.settle().await;
@@ -57,7 +57,7 @@ async fn the_same_roots_are_published_once() {
     let world = World::new();
     let _one = world.lease(&world.token("one", HOUR)).unwrap();
     world.settle().await;
-    let mut bundle = world.cache.bundle();
+    let mut bundle = world.cache.roots();
     bundle.mark_unchanged();
     let two = world.lease(&world.token("two", HOUR)).unwrap();
     world.settle().await;

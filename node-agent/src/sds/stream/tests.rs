@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use prost::Message;
 use signet_client::{
-    Reachability, Token,
-    testing::{Answer, FakeCa, Forgery},
+    CaError, Reachability, Refusal, Token,
+    testing::{Answer, BundleAnswer, FakeCa, Forgery},
 };
 use signet_proto::{
     envoy::{
@@ -106,7 +106,7 @@ async fn a_proxys_two_streams_cost_one_call() {
 
 #[tokio::test(start_paused = true)]
 async fn known_roots_cost_no_call_and_need_no_token() {
-    let world = World::new();
+    let world = World::before_another_ca();
     Proxy::asking(&world, &["ROOTCA"], Some(&world.token("web", HOUR))).response().await;
     world.settle().await;
     let before = world.cache.len();
@@ -117,8 +117,53 @@ async fn known_roots_cost_no_call_and_need_no_token() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_of_roots_is_never_closed_for_its_token() {
+async fn roots_alone_cost_no_certificate_and_need_no_token_that_is_any_good() {
     let world = World::new();
+    let forged = world.forged_token("web");
+    for token in [None, Some(&forged), Some(&world.token("web", HOUR))] {
+        let mut proxy = Proxy::asking(&world, &["ROOTCA"], token);
+        let first = proxy.response().await;
+        world.ca.rotate_root();
+        let second = timeout(MINUTE.mul_f64(1.1), proxy.stream.next()).await.unwrap().unwrap().unwrap();
+        assert_ne!(first.version_info, second.version_info, "a new root is heard of within a minute");
+    }
+    assert_eq!((world.ca.calls().len(), world.cache.len()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn roots_come_with_an_svid_only_from_a_ca_that_is_there_and_does_not_tell_them() {
+    let denied = CaError::Denied(Refusal {
+        code: Code::PermissionDenied,
+        message: "somebody between us".to_owned(),
+        request_id: None,
+        retry_after: None,
+    });
+    for (name, answer, asks_for_svid) in [
+        ("not offered", BundleAnswer::NotOffered, true),
+        ("denied", BundleAnswer::Fail(denied), true),
+        ("answered without roots", BundleAnswer::Fail(FakeCa::unavailable()), true),
+        ("a bug of ours", BundleAnswer::Panic, true),
+        ("silence", BundleAnswer::Hang, false),
+        ("no connection", BundleAnswer::Fail(FakeCa::disconnected()), false),
+        ("overloaded", BundleAnswer::Fail(FakeCa::overloaded(MINUTE)), false),
+    ] {
+        let world = World::new();
+        world.ca.tell_bundle(answer);
+        let mut proxy = Proxy::asking(&world, &["ROOTCA"], Some(&world.token("web", HOUR)));
+        if asks_for_svid {
+            proxy.response().await;
+        } else {
+            proxy.stays_silent_for(MINUTE).await;
+            world.ca.tell_bundle(BundleAnswer::Told);
+            timeout(Duration::from_secs(5), proxy.stream.next()).await.unwrap().unwrap().unwrap();
+        }
+        assert_eq!(world.ca.calls().len(), usize::from(asks_for_svid), "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_of_roots_is_never_closed_for_its_token() {
+    let world = World::before_another_ca();
     let mut garbage = Proxy::asking(&world, &["ROOTCA"], Some(&world.forged_token("web")));
     let mut nothing = Proxy::asking(&world, &["ROOTCA"], None);
     garbage.stays_silent_for(MINUTE).await;
@@ -131,7 +176,7 @@ async fn a_stream_of_roots_is_never_closed_for_its_token() {
 
 #[tokio::test(start_paused = true)]
 async fn roots_are_served_as_soon_as_the_refusal_of_their_streams_token_no_longer_stands() {
-    let world = World::new();
+    let world = World::before_another_ca();
     world.ca.always(Answer::Fail(FakeCa::refused_token()));
     let token = world.token("web", HOUR);
     Proxy::asking(&world, &["default"], Some(&token)).refusal().await;
@@ -148,6 +193,7 @@ async fn roots_are_served_as_soon_as_the_refusal_of_their_streams_token_no_longe
 #[tokio::test(start_paused = true)]
 async fn roots_are_served_within_a_second_of_a_place_in_a_full_cache() {
     let world = World::holding_at_most(1);
+    world.ca.tell_bundle(BundleAnswer::NotOffered);
     world.ca.always(Answer::Hang);
     let full = Proxy::asking(&world, &["default"], Some(&world.token("first", HOUR)));
     let (mut full, mut roots) = (full, Proxy::asking(&world, &["ROOTCA"], Some(&world.token("web", HOUR))));
