@@ -155,7 +155,8 @@ async fn roots_come_with_an_svid_only_from_a_ca_that_is_there_and_does_not_tell_
         } else {
             proxy.stays_silent_for(MINUTE).await;
             world.ca.tell_bundle(BundleAnswer::Told);
-            timeout(Duration::from_secs(5), proxy.stream.next()).await.unwrap().unwrap().unwrap();
+            // The question that is under way has five seconds, and so has the pause after it.
+            timeout(Duration::from_secs(11), proxy.stream.next()).await.unwrap().unwrap().unwrap();
         }
         assert_eq!(world.ca.calls().len(), usize::from(asks_for_svid), "{name}");
     }
