@@ -236,11 +236,9 @@ impl Authority {
         let request_id = request.request_id.as_str();
         let intent = Signing::new(request_id, &request.requester, &request.approved, active.key_id());
         self.audit.record(&Record::Signing(intent)).await?;
-        let (approved, now, deadline) = (&request.approved, self.clock.now(), request.deadline);
-        let certified = match request.requester {
-            Requester::Caller { .. } => caught(active.certify(approved, now, deadline)).await,
-            Requester::Authority => caught(active.certify_serving(approved, now, deadline)).await,
-        };
+        let (now, deadline) = (self.clock.now(), request.deadline);
+        let certifying = active.certify(&request.approved, &request.requester, now, deadline);
+        let certified = caught(certifying).await;
         let recorded = self.record_outcome(request_id, &certified).await;
         if recorded.is_ok() {
             self.metrics.issuance_seconds.record(began.elapsed());

@@ -14,6 +14,7 @@ use signet_identity::{
 use tokio::time::Instant;
 
 use super::IssueError;
+use crate::audit::Requester;
 
 /// An authority that can sign.
 #[derive(Clone)]
@@ -40,6 +41,15 @@ pub struct Foreign {
     pub workloads: Arc<dyn Issuer>,
     /// Signs the CA's own serving certificate, if anybody does: what may sign for workloads may not sign DNS names.
     pub serving: Option<Arc<dyn Issuer>>,
+}
+
+impl Foreign {
+    fn issuer_for(&self, requester: &Requester) -> Result<&dyn Issuer, IssueError> {
+        match requester {
+            Requester::Caller { .. } => Ok(&*self.workloads),
+            Requester::Authority => self.serving.as_deref().ok_or(IssueError::NoServingIssuer),
+        }
+    }
 }
 
 /// An authority that must not serve: what it issues would not be accepted.
@@ -120,10 +130,11 @@ impl Active {
         self.certificate.validity().signs_at(now).map_err(not_valid)
     }
 
-    /// Makes a workload's certificate, and checks it as a peer will.
+    /// Makes the certificate, and checks it as a peer will.
     pub(super) async fn certify(
         &self,
         approved: &Approved,
+        requester: &Requester,
         now: SystemTime,
         deadline: Instant,
     ) -> Result<X509Svid, IssueError> {
@@ -134,23 +145,8 @@ impl Active {
                     .map_err(IssueError::NotVerified)
             }
             Signing::There(foreign) => {
-                self.verify(foreign.workloads.issue(approved, now, deadline).await?, approved, now)
-            }
-        }
-    }
-
-    /// The same for the CA's own serving certificate.
-    pub(super) async fn certify_serving(
-        &self,
-        approved: &Approved,
-        now: SystemTime,
-        deadline: Instant,
-    ) -> Result<X509Svid, IssueError> {
-        match &self.signing {
-            Signing::Here { .. } => self.certify(approved, now, deadline).await,
-            Signing::There(foreign) => {
-                let serving = foreign.serving.as_ref().ok_or(IssueError::NoServingIssuer)?;
-                self.verify(serving.issue(approved, now, deadline).await?, approved, now)
+                let issuer = foreign.issuer_for(requester)?;
+                self.verify(issuer.issue(approved, now, deadline).await?, approved, now)
             }
         }
     }
