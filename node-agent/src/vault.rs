@@ -188,8 +188,8 @@ impl Shared {
     async fn look(&self, deadline: Instant) -> Result<Issuers, VaultError> {
         let found = IssuerChain::read(&self.client, deadline).await?;
         let path = found.path(&self.client.config().pki);
-        let mut issuers = self.issuers.borrow().clone();
-        let now = Issuers::after(issuers.take(), found, path, Instant::now());
+        let before = self.issuers.borrow().clone();
+        let now = Issuers::after(before, found, path, Instant::now());
         self.issuers.send_if_modified(|held| {
             let is_news = held.as_ref() != Some(&now);
             *held = Some(now.clone());

@@ -36,7 +36,7 @@ impl IssuerChain {
     /// It cannot be had, or no leaf under it would be trusted.
     pub async fn read(client: &VaultClient, deadline: Instant) -> Result<Self, VaultError> {
         let pki = &client.config().pki;
-        let issuer = pki.issuer.clone().unwrap_or_else(|| "default".to_owned());
+        let issuer = pki.issuer_name().to_owned();
         let request = Request::of(&ReadIssuerCertificateRequest { mount: pki.mount.clone(), issuer })?;
         let path = request.path.clone();
         let read: ReadIssuerCertificateResponse =
@@ -55,7 +55,7 @@ impl IssuerChain {
 
     fn of(read: &ReadIssuerCertificateResponse, pki: &PkiConfig) -> Result<Self, String> {
         let certificate = only(&read.certificate)?;
-        let above = read.ca_chain.iter().map(|pem| only(pem)).collect::<Result<Vec<_>, _>>()?;
+        let above = each(&read.ca_chain)?;
         let (intermediates, roots) = split(&certificate, above)?;
         let roots = match &pki.roots_file {
             Some(path) => pinned(&read_text(path).map_err(|error| error.to_string())?)?,
@@ -105,6 +105,11 @@ pub(super) fn only(pem: &str) -> Result<CertificateDer<'static>, String> {
         (Some(Ok(one)), None) => Ok(one),
         _ => Err("where a certificate should be, it has something else".to_owned()),
     }
+}
+
+/// The one certificate of each PEM text.
+pub(super) fn each(pems: &[String]) -> Result<Vec<CertificateDer<'static>>, String> {
+    pems.iter().map(|pem| only(pem)).collect()
 }
 
 fn pinned(pem: &str) -> Result<Vec<CertificateDer<'static>>, String> {

@@ -195,6 +195,11 @@ impl VaultConfig {
 }
 
 impl PkiConfig {
+    /// `issuer`, or what Vault calls the mount's default.
+    pub(super) fn issuer_name(&self) -> &str {
+        self.issuer.as_deref().unwrap_or("default")
+    }
+
     fn read(section: &Section<'_>) -> Self {
         let day = Duration::from_secs(24 * 3600);
         Self {

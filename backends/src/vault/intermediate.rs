@@ -16,7 +16,7 @@ use vaultrs::api::pki::{requests::SignIntermediateIssuerRequest, responses::Sign
 
 use super::{
     VaultError, VaultSession,
-    chain::{IssuerChain, only, split},
+    chain::{IssuerChain, each, only, split},
     request::Request,
 };
 
@@ -68,8 +68,7 @@ impl VaultIntermediate {
         let csr = IntermediateRequest::pem(&key, trust_domain)?;
         let pki = &session.client().config().pki;
         // By name and not by id: a policy can name it.
-        let name = pki.issuer.clone().unwrap_or_else(|| "default".to_owned());
-        let request = request(&pki.mount, &name, csr, pki.intermediate_lifetime)?;
+        let request = request(&pki.mount, pki.issuer_name(), csr, pki.intermediate_lifetime)?;
         let answer = session.ask::<SignIntermediateResponse>(&request, deadline).await?;
         if let Some(warning) = answer.warnings.first() {
             tracing::warn!(warning, "Vault does not give what is asked for the intermediate");
@@ -77,8 +76,7 @@ impl VaultIntermediate {
         let signed = answer.required(&request.path)?;
         let nonsense = |reason| VaultError::Nonsense { path: request.path.clone(), reason };
         let der = only(&signed.certificate).map_err(nonsense)?;
-        let above = signed.ca_chain.unwrap_or_default();
-        let above = above.iter().map(|pem| only(pem)).collect::<Result<Vec<_>, _>>().map_err(nonsense)?;
+        let above = each(&signed.ca_chain.unwrap_or_default()).map_err(nonsense)?;
         // The first of its chain is the new certificate itself; the issuer's own chain is known anyway.
         let above: Vec<_> = above.into_iter().chain(issuer.intermediates).filter(|one| *one != der).collect();
         let (intermediates, _) = split(&der, above).map_err(nonsense)?;

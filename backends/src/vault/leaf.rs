@@ -16,7 +16,7 @@ use vaultrs::api::pki::{requests::SignCertificateRequest, responses::SignCertifi
 
 use super::{
     IssuerPath, VaultError, VaultSession,
-    chain::{only, split},
+    chain::{each, only, split},
     error::sanitised,
     request::Request,
 };
@@ -54,8 +54,7 @@ impl LeafRequest<'_> {
         let signed = answer.required(&request.path)?;
         let nonsense = |reason| VaultError::Nonsense { path: request.path.clone(), reason };
         let leaf = only(&signed.certificate).map_err(nonsense)?;
-        let above = signed.ca_chain.unwrap_or_default();
-        let above = above.iter().map(|pem| only(pem)).collect::<Result<Vec<_>, _>>().map_err(nonsense)?;
+        let above = each(&signed.ca_chain.unwrap_or_default()).map_err(nonsense)?;
         Ok(Signed { chain: split(&leaf, above).map_err(nonsense)?.0, warnings })
     }
 
