@@ -5,10 +5,11 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::{BufMut, Bytes, BytesMut};
+use futures_util::future::join_all;
 use http::Request;
 use prost::Message;
 use signet_client::{
-    Token,
+    Reachability, Token,
     sds::{Credential, SdsClient, SdsError},
     testing::FakeCa,
 };
@@ -23,6 +24,7 @@ use signet_proto::{
 };
 use signet_runtime::{
     SystemClock,
+    config::{Document, Environment},
     connection::Limits,
     cores::Cores,
     listener::{Capacity, Server},
@@ -66,7 +68,7 @@ impl Agent {
         let service = SdsService::new(&IdentitySource::StreamToken, cache, peers.clone());
         let routes = Routes::new(service.into_server());
         let cores = Cores::start(2, "agent-test").unwrap();
-        let bounds = Limits::default().for_endless_streams();
+        let bounds = of_connections(limits.peer);
         let server = Server::new(routes, bounds, Capacity::default(), cores, "agent_test");
         let listener = UnixListener::bind(&socket).unwrap();
         let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
@@ -84,6 +86,14 @@ impl Agent {
         let token = self.ca.token("a", account, HOUR);
         [Credential { header: "istio_sds_credentials_header-bin".to_owned(), token }]
     }
+}
+
+/// What a connection may have, as the agent's configuration sets it.
+fn of_connections(streams: usize) -> Limits {
+    let text = format!("max_streams = {}", streams.max(256));
+    let document = Document::parse("agent.toml", &text, Environment::of_process("NONE_", &[])).unwrap();
+    let limits = Limits::of_endless_streams(&document.root());
+    document.finish(Some(limits)).unwrap()
 }
 
 /// The status that ends a stream or refuses it.
@@ -202,6 +212,27 @@ async fn a_garbage_token_is_told_and_other_workloads_are_served_meanwhile() {
     let refused = status(soon(refused.next()).await.unwrap_err());
     assert_eq!(refused.code(), Code::Unauthenticated);
     assert!(refused.message().contains("no JWT"), "{refused}");
+}
+
+/// On one thread, so that nothing is sent before all have answered.
+#[tokio::test]
+async fn thousands_of_streams_on_one_connection_outlast_that_all_of_them_answer_each_push_at_once() {
+    const STREAMS: usize = 4000;
+    let agent = Agent::start(StreamLimits { peer: STREAMS, ..StreamLimits::default() });
+    let client = agent.connect().await;
+    let mut streams = Vec::new();
+    for _ in 0..STREAMS {
+        streams.push(soon(client.stream(&["ROOTCA"], &[])).await.unwrap());
+    }
+    for rotation in 0..3 {
+        let pushes = soon(join_all(streams.iter_mut().map(|stream| stream.next()))).await;
+        for (stream, push) in streams.iter().zip(pushes) {
+            let push = push.unwrap_or_else(|error| panic!("rotation {rotation}: {error}"));
+            stream.ack(&push.unwrap()).await;
+        }
+        agent.ca.rotate_root();
+        agent.ca.set_reachability(Reachability::Reachable);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -113,10 +113,19 @@ impl Limits {
             .max_header_list_size(self.header_list_bytes)
             .max_send_buf_size(SEND_BUFFER_BYTES)
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
-            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .initial_connection_window_size(self.connection_window_bytes())
             .max_pending_accept_reset_streams(MOST_RESETS_AT_ONCE)
             .max_local_error_reset_streams(MOST_STREAM_ERRORS);
         http2
+    }
+
+    /// What a peer may send ahead of being read, on all streams together.
+    ///
+    /// Half of it is also h2's budget for what small messages cost beyond their bytes, 256 less their length
+    /// each. A peer that overdraws it is cut off (ENHANCE_YOUR_CALM), so each stream that is allowed has room
+    /// for two messages however small: all proxies behind one connection answer a push at once.
+    fn connection_window_bytes(&self) -> u32 {
+        self.streams.saturating_mul(WINDOW_BYTES_A_STREAM).max(LEAST_CONNECTION_WINDOW_BYTES)
     }
 
     /// Ends when the connection is old.
@@ -146,7 +155,8 @@ const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
 const SEND_BUFFER_BYTES: usize = 64 << 10;
 /// What a peer may send ahead of being read. Larger windows measured no faster at messages of 1.5 kB.
 const STREAM_WINDOW_BYTES: u32 = 64 << 10;
-const CONNECTION_WINDOW_BYTES: u32 = 256 << 10;
+const LEAST_CONNECTION_WINDOW_BYTES: u32 = 256 << 10;
+const WINDOW_BYTES_A_STREAM: u32 = 1 << 10;
 /// Streams that a peer opened and reset before we saw them ("rapid reset", CVE-2023-44487); then GOAWAY.
 const MOST_RESETS_AT_ONCE: usize = 20;
 /// Streams that we had to reset because the peer broke a rule (CVE-2025-8671); then GOAWAY.

@@ -3,6 +3,7 @@
 mod age_and_stop;
 mod hostile;
 mod requests;
+mod unread;
 
 use std::{
     convert::Infallible,
@@ -86,7 +87,7 @@ fn code(answer: &Response<h2::RecvStream>) -> Code {
 }
 
 /// `/test.Slow/<n>` answers OK after n seconds with the peer's uid as its message; `/test.Slow/flood` answers
-/// at once, with a body that never ends.
+/// at once, with a body that never ends; `/test.Slow/unread` neither reads nor answers.
 #[derive(Clone, Default)]
 struct Slow {
     started: Arc<AtomicUsize>,
@@ -111,7 +112,14 @@ impl tower::Service<Request<Body>> for Slow {
         self.started.fetch_add(1, Ordering::Relaxed);
         let running = self.running.clone();
         let uid = request.extensions().get::<Peer>().and_then(Peer::unix).map(UnixCredentials::uid);
-        match request.uri().path().rsplit('/').next().unwrap().parse() {
+        let method = request.uri().path().rsplit('/').next().unwrap();
+        if method == "unread" {
+            return Box::pin(async move {
+                let _unread = request;
+                std::future::pending().await
+            });
+        }
+        match method.parse() {
             Ok(seconds) => Box::pin(running.track_future(async move {
                 sleep(Duration::from_secs(seconds)).await;
                 Ok(Status::new(Code::Ok, format!("{uid:?}")).into_http())
