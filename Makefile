@@ -19,7 +19,7 @@ demo-vault: ## See it sign by an operator's key, before Vault and with Vault alo
 check: ## Check format, lints, documentation, dependencies and architecture
 	@scripts/check
 
-test: ## Run every test, also those against real Envoys and a real OpenBao
+test: ## Run every test, also those against real Envoys, a real OpenBao and a real Kubernetes API server
 	@scripts/test
 
 bench: ## Measure it in about 5 minutes: a table, target/bench/latest.json and .svg (PARTS="issue storm": those alone)
