@@ -222,7 +222,7 @@ mod tests {
     #[tokio::test]
     async fn a_login_that_failed_leaves_no_session() {
         let (ca, _keeper) =
-            VaultCa::new(testing::vault_config("jwt"), "cluster.local".parse().unwrap(), 10).unwrap();
+            VaultCa::new(testing::vault_config(), "cluster.local".parse().unwrap(), 10).unwrap();
         let known = Issuers::after(None, testing::issuer_chain("i"), IssuerPath::OfTheRole, Instant::now());
         ca.0.issuers.send_replace(Some(known));
         let identity = "spiffe://cluster.local/ns/a/sa/web".parse().unwrap();

@@ -90,6 +90,18 @@ pub enum VaultError {
         /// What it says.
         reason: String,
     },
+    /// Whoever logs in was not confirmed by the API server, or could not be: it does not tell the two apart.
+    #[error(
+        "the API server has not confirmed the token that was shown at {path} (Vault says {reason:?}, whatever the cause); \
+         its service account may be gone or the token over, or Vault cannot reach the API server or may not create \
+         tokenreviews there"
+    )]
+    Unconfirmed {
+        /// What was asked for.
+        path: String,
+        /// What it says.
+        reason: String,
+    },
     /// It understood the request and does not like it: a role's limits, most often.
     #[error("Vault refuses {path}: {reason}")]
     Refused {
@@ -219,6 +231,7 @@ impl VaultError {
             Self::RateLimited { .. } => "rate_limited",
             Self::Failing { .. } => "failing",
             Self::Denied { .. } => "denied",
+            Self::Unconfirmed { .. } => "unconfirmed",
             Self::Refused { .. } | Self::NoSuchPath { .. } => "refused",
             Self::Nonsense { .. } => "nonsense",
             Self::Overloaded { .. } | Self::NoTime => "overloaded",

@@ -33,9 +33,7 @@ impl Login {
         let mut pause = FIRST_PAUSE;
         loop {
             match self.once(client, deadline).await {
-                Err(error)
-                    if may_pass(&client.config().auth, &error) && Instant::now() + pause < deadline =>
-                {
+                Err(VaultError::Unconfirmed { .. }) if Instant::now() + pause < deadline => {
                     sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
                     pause = (pause * 2).min(LAST_PAUSE);
                 }
@@ -51,7 +49,8 @@ impl Login {
         }
         let request = self.request(mount, method)?;
         let path = request.path.clone();
-        let answer = client.ask::<serde_json::Value>(&request, None, deadline).await?;
+        let answer = client.ask::<serde_json::Value>(&request, None, deadline).await;
+        let answer = answer.map_err(|error| refusal(method, error))?;
         answer.auth.ok_or(VaultError::Nonsense { path, reason: "it has no token".to_owned() })
     }
 
@@ -116,10 +115,25 @@ async fn adopt(
     Ok(Auth { client_token: token, lease_duration: ttl, renewable })
 }
 
-/// Vault answers 403 to a Kubernetes login whatever went wrong with the review of the token, an API server
-/// that could not be reached among it.
-fn may_pass(auth: &AuthConfig, error: &VaultError) -> bool {
-    matches!((&auth.method, error), (AuthMethod::Kubernetes { .. }, VaultError::Denied { .. }))
+/// A login has no token whose policy could be at fault. To one by Kubernetes, Vault answers 403 whatever went wrong with
+/// the review of the token, an API server that could not be reached among it, and for what it has found out itself.
+fn refusal(method: &AuthMethod, error: VaultError) -> VaultError {
+    match (error, method) {
+        (VaultError::Denied { path, reason }, AuthMethod::Kubernetes { .. }) if !is_vaults_own(&reason) => {
+            VaultError::Unconfirmed { path, reason }
+        }
+        (VaultError::Denied { path, reason }, _) => VaultError::Refused { path, reason },
+        (error, _) => error,
+    }
+}
+
+/// Whether Vault has refused a token before it had it reviewed, by what it reads in it (`parseAndValidateJWT` of the
+/// method). A namespace is also not authorized, with more text, if the API server does not tell its labels.
+fn is_vaults_own(reason: &str) -> bool {
+    reason == "service account name not authorized"
+        || reason == "namespace not authorized"
+        || reason.starts_with("invalid audience (aud) claim")
+        || reason.starts_with("invalid expiration time (exp) claim")
 }
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use signet_backends::vault::{AuthMethod, VaultConfig, VaultError};
+use signet_backends::vault::{VaultConfig, VaultError};
 use signet_client::{AnswerFault, CaError, CaEvent, Outage, Refusal};
 use signet_identity::{BundleError, Csr, SpiffeId, SpiffeIdError};
 use signet_runtime::telemetry::chain;
@@ -24,23 +24,18 @@ pub(super) enum Stage {
 pub(super) struct Refuser {
     address: String,
     deadline: Duration,
-    /// Whether Vault has the API server review tokens. A review that fails for whatever reason is a 403, the API
-    /// server's absence among them.
-    reviews: bool,
 }
 
 impl Refuser {
     pub(super) fn of(config: &VaultConfig, deadline: Duration) -> Self {
         let address = config.addresses.first().map(ToString::to_string).unwrap_or_default();
-        let reviews = matches!(config.auth.method, AuthMethod::Kubernetes { .. });
-        Self { address, deadline, reviews }
+        Self { address, deadline }
     }
 
     /// What `error` means to whoever asked.
     pub(super) fn refuse(&self, error: VaultError, stage: Stage) -> CaError {
         let said = |code| refusal(code, chain(&error).to_string());
         match (cause(&error), stage) {
-            (VaultError::Denied { .. }, Stage::Login) if self.reviews => answered(said(Code::Unavailable)),
             (VaultError::Refused { .. } | VaultError::Denied { .. }, Stage::Login) => {
                 CaError::TokenRefused(said(Code::Unauthenticated))
             }
@@ -52,9 +47,11 @@ impl Refuser {
                 CaError::Overloaded(Refusal { retry_after, ..said(Code::ResourceExhausted) })
             }
             (VaultError::Overloaded { .. }, _) => CaError::Overloaded(said(Code::ResourceExhausted)),
-            (VaultError::Failing { .. } | VaultError::NoSuchPath { .. }, _) => {
-                answered(said(Code::Unavailable))
-            }
+            // The API server may be away, which is no fault of the token's.
+            (
+                VaultError::Unconfirmed { .. } | VaultError::Failing { .. } | VaultError::NoSuchPath { .. },
+                _,
+            ) => answered(said(Code::Unavailable)),
             // No word of a Vault.
             (VaultError::Nonsense { .. }, _) => answered(said(Code::Unknown)),
             (VaultError::TimedOut { .. } | VaultError::NoTime, _) => CaError::Unavailable(Outage::NoAnswer {

@@ -101,7 +101,7 @@ mod tests {
     use crate::vault::testing::vault_config;
 
     fn sessions(most: usize) -> (Sessions, mpsc::Receiver<Arc<VaultSession>>) {
-        Sessions::new(VaultClient::new(vault_config("jwt"), "test").unwrap(), most)
+        Sessions::new(VaultClient::new(vault_config(), "test").unwrap(), most)
     }
 
     fn token(text: &str) -> Token {

@@ -6,12 +6,11 @@ use signet_backends::vault::{IssuerChain, VaultConfig};
 use signet_identity::testing::TestAuthority;
 use signet_runtime::config::{Document, Environment};
 
-/// With this login method.
-pub(super) fn vault_config(method: &str) -> VaultConfig {
-    let text =
-        format!("[vault]\naddress = ['http://127.0.0.1:1']\nauth = {{ method = '{method}', role = 'r' }}");
+/// As little as can be configured.
+pub(super) fn vault_config() -> VaultConfig {
+    let text = "[vault]\naddress = ['http://127.0.0.1:1']\nauth = { method = 'jwt', role = 'r' }";
     let none: [(&str, &str); 0] = [];
-    let document = Document::parse("agent.toml", &text, Environment::of("TEST_", &[], none)).unwrap();
+    let document = Document::parse("agent.toml", text, Environment::of("TEST_", &[], none)).unwrap();
     VaultConfig::read(&document.section("vault")).unwrap()
 }
 

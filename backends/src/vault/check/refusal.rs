@@ -8,16 +8,24 @@ use super::super::{AuthConfig, AuthMethod, PkiConfig, VaultError};
 pub(super) fn of_login(auth: &AuthConfig, error: &VaultError) -> String {
     let reason = match error {
         VaultError::Login(cause) | VaultError::Away(cause) => return of_login(auth, cause),
-        VaultError::Refused { reason, .. } | VaultError::Denied { reason, .. } => reason.as_str(),
+        VaultError::Refused { reason, .. }
+        | VaultError::Denied { reason, .. }
+        | VaultError::Unconfirmed { reason, .. } => reason.as_str(),
         VaultError::NoSuchPath { .. } => "there is no such path",
         other => return chain(other).to_string(),
     };
     let mount = &auth.mount;
     let remedy = match &auth.method {
+        AuthMethod::Kubernetes { .. } if matches!(error, VaultError::Unconfirmed { .. }) => {
+            "it says no more, whatever the review of the token failed of. A `kubernetes` method must be mounted there \
+             (`vault auth list`), and reach the API server (its kubernetes_host and kubernetes_ca_cert), as somebody who \
+             may create tokenreviews: Vault's own service account, or that of its token_reviewer_jwt (bound to \
+             system:auth-delegator). The service account of the token must be there, and the token not be over"
+                .to_owned()
+        }
         AuthMethod::Kubernetes { role, .. } => format!(
-            "Vault says no more, whatever the review of the token failed of. A `kubernetes` method must be mounted there \
-             (`vault auth list`), its role {role} must bind this service account, namespace and audience, and Vault must \
-             reach the API server and be allowed to create tokenreviews"
+            "a role {role} must be there, and bind the name and the namespace of the service account, and an audience of \
+             the token"
         ),
         AuthMethod::Jwt { role, .. } => format!(
             "a `jwt` method must be mounted there (`vault auth list`), know the issuer of the token and its keys, and \

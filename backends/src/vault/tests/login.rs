@@ -12,6 +12,7 @@ use signet_identity::{
     jwt::{DevelopmentIssuer, TokenRequest},
 };
 use signet_runtime::SystemClock;
+use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use super::{
@@ -120,19 +121,22 @@ async fn a_token_file_is_taken_over_for_as_long_as_it_lives() {
     assert!(matches!(dead, Err(VaultError::Denied { .. })), "{dead:?}");
 }
 
-/// Vault only looks whom it is for: the API server is the judge of it.
-fn reviewable_token() -> String {
-    let claims = json!({"kubernetes.io": {
-        "namespace": "shop",
-        "serviceaccount": {"name": "cart", "uid": "UID"},
-    }});
+/// Vault only looks whom it is for, and whether it is over: the API server is the judge of it.
+fn reviewable_token(ends: SystemTime) -> String {
+    let seconds = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let claims = json!({
+        "aud": ["vault"],
+        "nbf": seconds(ends - 2 * HOUR),
+        "exp": seconds(ends),
+        "kubernetes.io": {"namespace": "shop", "serviceaccount": {"name": "cart", "uid": "UID"}},
+    });
     [json!({"alg": "ES256"}).to_string(), claims.to_string(), "signature".to_owned()]
         .map(|part| URL_SAFE_NO_PAD.encode(part))
         .join(".")
 }
 
 /// What an API server says when it reviews a token.
-const REVIEWED: &str = r#"{"status":{"authenticated":true,"user":{"username":"system:serviceaccount:shop:cart",
+const REVIEWED: &str = r#"{"status":{"authenticated":true,"audiences":["vault"],"user":{"username":"system:serviceaccount:shop:cart",
     "uid":"UID","groups":["system:serviceaccounts","system:serviceaccounts:shop"]}}}"#;
 
 #[tokio::test]
@@ -145,7 +149,7 @@ async fn a_kubernetes_login_outlasts_an_api_server_that_is_away_for_a_moment() {
     .await;
     bao.accept_kubernetes(api_server.port).await;
     let file = bao.directory.path().join("jwt");
-    fs::write(&file, reviewable_token()).unwrap();
+    fs::write(&file, reviewable_token(now() + HOUR)).unwrap();
     let auth = |role: &str| {
         format!("auth.method = 'kubernetes'\nauth.role = '{role}'\nauth.jwt_file = '{}'", file.display())
     };
@@ -155,6 +159,48 @@ async fn a_kubernetes_login_outlasts_an_api_server_that_is_away_for_a_moment() {
     assert_eq!(api_server.seen().len(), 3);
     let refused = log_in(bao.port, &auth("other")).await;
     assert!(matches!(&refused, Err(VaultError::Refused { .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn what_vault_reads_in_a_token_is_refused_at_once_and_without_a_review() {
+    let bao = Bao::start().await;
+    let api_server = Between::alone(|_, _| Act::error(500, "", "etcd is away")).await;
+    bao.accept_kubernetes(api_server.port).await;
+    let (names, namespaces, audience) =
+        ("bound_service_account_names", "bound_service_account_namespaces", "audience");
+    let (good, over) = (now() + HOUR, now() - HOUR);
+    for (ends, key, value, told) in [
+        (good, names, "another", "service account name not authorized"),
+        (good, namespaces, "another", "namespace not authorized"),
+        (good, audience, "another", "invalid audience (aud) claim"),
+        (over, audience, "vault", "invalid expiration time (exp) claim"),
+    ] {
+        let mut role = json!({names: "cart", namespaces: "shop", audience: "vault"});
+        role[key] = json!(value);
+        bao.write("auth/kubernetes/role/signet", role).await;
+        let held = Login::Jwt(Zeroizing::new(reviewable_token(ends)));
+        let client = client(&[bao.port], "auth.method = 'kubernetes'\nauth.role = 'signet'");
+        let refused = VaultSession::new(client, held).log_in(soon()).await;
+        assert!(
+            matches!(&refused, Err(VaultError::Refused { reason, .. }) if reason.contains(told)),
+            "{refused:?}"
+        );
+    }
+    assert_eq!(api_server.seen().len(), 0);
+}
+
+#[tokio::test]
+async fn a_login_that_is_not_confirmed_may_be_so_later() {
+    let bao = Bao::start().await;
+    let api_server = Between::alone(|_, _| Act::error(401, "", "Unauthorized")).await;
+    bao.accept_kubernetes(api_server.port).await;
+    let held = Login::Jwt(Zeroizing::new(reviewable_token(now() + HOUR)));
+    let client = client(&[bao.port], "auth.method = 'kubernetes'\nauth.role = 'signet'");
+    let unconfirmed = VaultSession::new(client, held).log_in(Instant::now() + SECOND).await.unwrap_err();
+    assert!(unconfirmed.is_temporary() && unconfirmed.label() == "unconfirmed", "{unconfirmed}");
+    // Pauses of at least 100 and 200 ms, and 400 more would be too long.
+    let reviews = api_server.seen().len();
+    assert!((2..=4).contains(&reviews), "{reviews} reviews in a second");
 }
 
 #[tokio::test]
@@ -174,3 +220,6 @@ async fn a_file_that_cannot_be_used_is_named() {
     let absent = log_in(bao.port, &auth).await.unwrap_err();
     assert!(absent.to_string().contains(&file.display().to_string()), "{absent}");
 }
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);

@@ -11,8 +11,8 @@ use crate::{
     vault::testing::{issuer_chain, vault_config},
 };
 
-fn refuser(method: &str) -> Refuser {
-    Refuser::of(&vault_config(method), Duration::from_secs(5))
+fn refuser() -> Refuser {
+    Refuser::of(&vault_config(), Duration::from_secs(5))
 }
 
 /// Everything that may come of a request to Vault, by what an operator calls it.
@@ -28,6 +28,7 @@ fn failures() -> Vec<(&'static str, VaultError)> {
             "denied a moment ago",
             VaultError::Login(Arc::new(VaultError::Denied { path: path(), reason: reason() })),
         ),
+        ("unconfirmed", VaultError::Unconfirmed { path: path(), reason: reason() }),
         ("rate limit", VaultError::RateLimited { retry_after: Some(Duration::from_secs(3600)) }),
         ("queue full", VaultError::Overloaded { queue: 1 }),
         ("failing", failing(None)),
@@ -59,11 +60,12 @@ fn class(error: &CaError) -> &'static str {
 
 #[test]
 fn a_login_is_refused_to_the_token_and_a_signature_to_the_request_and_outages_are_waited_for() {
-    let refuser = refuser("jwt");
+    let refuser = refuser();
     let expected = [
         ("refused", "token refused", "denied"),
         ("denied", "token refused", "denied"),
         ("denied a moment ago", "token refused", "denied"),
+        ("unconfirmed", "answered", "answered"),
         ("rate limit", "overloaded", "overloaded"),
         ("queue full", "overloaded", "overloaded"),
         ("failing", "answered", "answered"),
@@ -86,7 +88,7 @@ fn a_login_is_refused_to_the_token_and_a_signature_to_the_request_and_outages_ar
 
 #[test]
 fn only_what_vault_said_of_the_token_or_the_request_closes_a_stream() {
-    let refuser = refuser("jwt");
+    let refuser = refuser();
     for (name, error) in failures() {
         let trouble = Trouble::from(refuser.refuse(error, Stage::Login));
         assert_eq!(trouble.passes(), !["refused", "denied", "denied a moment ago"].contains(&name), "{name}");
@@ -94,17 +96,9 @@ fn only_what_vault_said_of_the_token_or_the_request_closes_a_stream() {
 }
 
 #[test]
-fn a_review_that_fails_may_be_the_api_servers_fault_and_is_waited_for() {
-    let denied = VaultError::Denied { path: "auth/kubernetes/login".to_owned(), reason: "no".to_owned() };
-    let refuser = refuser("kubernetes");
-    assert_eq!(class(&refuser.refuse(denied.clone(), Stage::Login)), "answered");
-    assert_eq!(class(&refuser.refuse(denied, Stage::Signature)), "denied");
-}
-
-#[test]
 fn vault_may_not_silence_an_agent_for_longer_than_five_minutes() {
     let limited = VaultError::RateLimited { retry_after: Some(Duration::from_secs(3600)) };
-    let refused = refuser("jwt").refuse(limited, Stage::Login);
+    let refused = refuser().refuse(limited, Stage::Login);
     assert_eq!(refused.retry_after(), Some(Duration::from_secs(300)));
 }
 
@@ -114,14 +108,14 @@ fn what_vault_says_is_told_with_its_cause() {
         path: "auth/jwt/login".to_owned(),
         reason: "token is expired".to_owned(),
     }));
-    let told = refuser("jwt").refuse(login, Stage::Login).to_string();
+    let told = refuser().refuse(login, Stage::Login).to_string();
     assert!(told.contains("auth/jwt/login") && told.contains("token is expired"), "{told}");
 }
 
 #[test]
 fn a_vault_that_is_silent_is_back_when_it_signs_and_one_that_is_away_when_it_answers() {
     use Reachability::{Disconnected, Failing, Reachable};
-    let refuser = refuser("jwt");
+    let refuser = refuser();
     for (name, error) in failures() {
         let called = event(Some(&refuser.refuse(error.clone(), Stage::Login)));
         let state = called.map_or(Reachable, |event| Reachable.after(event));
@@ -139,7 +133,7 @@ fn a_vault_that_is_silent_is_back_when_it_signs_and_one_that_is_away_when_it_ans
 #[test]
 fn a_vault_that_answers_and_never_said_who_signs_is_away() {
     use Reachability::{Disconnected, Failing, Reachable};
-    let refuser = refuser("jwt");
+    let refuser = refuser();
     let known = Issuers::after(None, issuer_chain("i"), IssuerPath::OfTheRole, Instant::now());
     for (name, error) in failures() {
         let refused = refuser.refuse(error, Stage::Signature);
