@@ -27,15 +27,15 @@ pub enum Login {
 }
 
 impl Login {
-    /// Logs in, as often as it is of use before `deadline`.
+    /// Logs in before `deadline`. What may pass is tried again, for a moment only: whoever is told comes back by himself.
     pub(super) async fn run(&self, client: &VaultClient, deadline: Instant) -> Result<Auth, VaultError> {
         client.refresh()?;
-        let mut pause = FIRST_PAUSE;
+        let (mut pause, give_up) = (FIRST_PAUSE, deadline.min(Instant::now() + INSISTENCE));
         loop {
             match self.once(client, deadline).await {
-                Err(VaultError::Unconfirmed { .. }) if Instant::now() + pause < deadline => {
+                Err(VaultError::Unconfirmed { .. }) if Instant::now() + pause < give_up => {
                     sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
-                    pause = (pause * 2).min(LAST_PAUSE);
+                    pause *= 2;
                 }
                 outcome => return outcome,
             }
@@ -137,4 +137,5 @@ fn is_vaults_own(reason: &str) -> bool {
 }
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
-const LAST_PAUSE: Duration = Duration::from_secs(2);
+/// Everybody waits for the one who logs in, and is not to run out of time without learning why.
+const INSISTENCE: Duration = Duration::from_secs(3);

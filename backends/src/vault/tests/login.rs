@@ -190,17 +190,16 @@ async fn what_vault_reads_in_a_token_is_refused_at_once_and_without_a_review() {
 }
 
 #[tokio::test]
-async fn a_login_that_is_not_confirmed_may_be_so_later() {
+async fn a_login_that_is_not_confirmed_is_told_after_a_few_attempts_and_may_be_so_later() {
     let bao = Bao::start().await;
     let api_server = Between::alone(|_, _| Act::error(401, "", "Unauthorized")).await;
     bao.accept_kubernetes(api_server.port).await;
     let held = Login::Jwt(Zeroizing::new(reviewable_token(now() + HOUR)));
     let client = client(&[bao.port], "auth.method = 'kubernetes'\nauth.role = 'signet'");
-    let unconfirmed = VaultSession::new(client, held).log_in(Instant::now() + SECOND).await.unwrap_err();
+    let unconfirmed = VaultSession::new(client, held).log_in(Instant::now() + HOUR).await.unwrap_err();
     assert!(unconfirmed.is_temporary() && unconfirmed.label() == "unconfirmed", "{unconfirmed}");
-    // Pauses of at least 100 and 200 ms, and 400 more would be too long.
     let reviews = api_server.seen().len();
-    assert!((2..=4).contains(&reviews), "{reviews} reviews in a second");
+    assert!((2..=5).contains(&reviews), "{reviews} reviews");
 }
 
 #[tokio::test]
@@ -221,5 +220,4 @@ async fn a_file_that_cannot_be_used_is_named() {
     assert!(absent.to_string().contains(&file.display().to_string()), "{absent}");
 }
 
-const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
