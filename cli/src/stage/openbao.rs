@@ -4,6 +4,7 @@
 //! certificate of an authority of its own, and over plain HTTP for whoever stands between it and its clients.
 
 mod audit;
+mod kubernetes;
 mod login;
 mod operator;
 mod pki;
@@ -16,12 +17,13 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 pub use audit::Asked;
+pub use kubernetes::CA_ACCOUNT;
 pub(super) use login::merge;
 pub use login::{VAULT_AUDIENCE, VaultAccess};
 use operator::Operator;
-pub use operator::Secret;
 pub use pki::{OWN_IDENTITY_ROLE, PKI_MOUNT, Role, SERVING_ROLE, WORKLOAD_ROLE};
 
+use super::secret::Secret;
 use super::tls_authority::TlsAuthority;
 use super::{Process, Program, Stage, poll};
 

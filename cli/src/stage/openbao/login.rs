@@ -5,10 +5,11 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
+use super::OpenBao;
 use super::pki::{
     CA_POLICY, OWN_IDENTITY_ROLE, PKI_MOUNT, Role, SERVING_ROLE, WORKLOAD_POLICY, WORKLOAD_ROLE,
 };
-use super::{OpenBao, Secret};
+use crate::stage::secret::Secret;
 use crate::stage::{Stage, TokenIssuer, trust_domain};
 
 /// `aud` of the tokens that are meant for it. A CA takes others.
@@ -72,16 +73,7 @@ impl OpenBao {
             }}),
         );
         self.write(&format!("auth/jwt/role/{OWN_IDENTITY_ROLE}"), &role).await?;
-        let methods = self.read("sys/auth").await?;
-        let accessor = methods.pointer("/data/jwt~1/accessor").and_then(Value::as_str);
-        let metadata =
-            format!("identity.entity.aliases.{}.metadata", accessor.context("jwt has no accessor")?);
-        let own_identity = format!(
-            "spiffe://{}/ns/{{{{{metadata}.namespace}}}}/sa/{{{{{metadata}.service_account}}}}",
-            trust_domain()?
-        );
-        let role = Role::for_uris(&own_identity).with("allowed_uri_sans_template", true);
-        self.set_role(OWN_IDENTITY_ROLE, &role).await?;
+        self.tie_identities("jwt", ["namespace", "service_account"]).await?;
         let access = self.access(json!({"method": "jwt", "role": OWN_IDENTITY_ROLE}));
         Ok(access.with("role", OWN_IDENTITY_ROLE))
     }
@@ -129,7 +121,26 @@ impl OpenBao {
         Ok(self.access(json!({"method": "token-file", "token_file": token_file})))
     }
 
-    fn access(&self, auth: Value) -> VaultAccess {
+    /// Has the role for workloads sign for whoever has logged in by this method the identity of the service account
+    /// that these metadata of the login name.
+    pub(super) async fn tie_identities(
+        &self,
+        method: &str,
+        [namespace, service_account]: [&str; 2],
+    ) -> Result<()> {
+        let methods = self.read("sys/auth").await?;
+        let accessor = methods.pointer(&format!("/data/{method}~1/accessor")).and_then(Value::as_str);
+        let metadata =
+            format!("identity.entity.aliases.{}.metadata", accessor.context("the method has no accessor")?);
+        let own_identity = format!(
+            "spiffe://{}/ns/{{{{{metadata}.{namespace}}}}}/sa/{{{{{metadata}.{service_account}}}}}",
+            trust_domain()?
+        );
+        let role = Role::for_uris(&own_identity).with("allowed_uri_sans_template", true);
+        self.set_role(OWN_IDENTITY_ROLE, &role).await
+    }
+
+    pub(super) fn access(&self, auth: Value) -> VaultAccess {
         VaultAccess(json!({
             "address": [self.url()],
             "ca_file": self.authority(),
@@ -148,7 +159,7 @@ impl OpenBao {
         self.write("auth/jwt/config", &config).await.map(drop)
     }
 
-    async fn enable(&self, method: &str) -> Result<()> {
+    pub(super) async fn enable(&self, method: &str) -> Result<()> {
         let enabled = self.read("sys/auth").await?;
         if enabled.get(format!("{method}/")).is_none() {
             self.write(&format!("sys/auth/{method}"), &json!({"type": method})).await?;
@@ -158,7 +169,7 @@ impl OpenBao {
 }
 
 /// A role that gives tokens of this life. A service token is stored, so that it can be revoked.
-fn lasting(lease: Duration, policy: &str) -> Value {
+pub(super) fn lasting(lease: Duration, policy: &str) -> Value {
     json!({
         "token_policies": [policy],
         "token_type": "service",
