@@ -145,7 +145,7 @@ impl Trust {
             self.settle();
             self.retire(now.checked_add(terms.longest_leaf).unwrap_or(now));
         }
-        self.published.retain(|one| one.until.is_none_or(|until| now < until));
+        self.dismiss(now);
         self
     }
 
@@ -189,22 +189,31 @@ impl Trust {
         }
     }
 
-    /// Roots that nobody names any more stay until `end`.
+    /// Another authority has begun to sign: roots that it does not name stay until `end`.
     fn retire(&mut self, end: SystemTime) {
-        let mut published = std::mem::take(&mut self.published);
-        for one in published.iter_mut().filter(|one| !self.names(&one.root)) {
-            one.until = one.until.or(Some(end));
+        for one in &mut self.published {
+            let stays = self.active.roots.contains(&one.root);
+            one.until = if stays { None } else { one.until.or(Some(end)) };
         }
+    }
+
+    /// Roots whose last leaf is dead go, unless they are named again by now.
+    fn dismiss(&mut self, now: SystemTime) {
+        let mut published = std::mem::take(&mut self.published);
+        for one in &mut published {
+            one.until.take_if(|until| *until <= now && self.names(&one.root));
+        }
+        published.retain(|one| one.until.is_none_or(|until| now < until));
         self.published = published;
     }
 
-    /// Takes in the roots that are named and not there yet; those that were leaving stay.
+    /// Takes in the roots that are named and not there yet. One that is leaving still is: who names it may be gone
+    /// before its last leaf is dead.
     fn publish(&mut self, now: SystemTime) {
         let named = self.active.roots.iter().chain(self.next.iter().flat_map(|next| &next.roots));
         for root in named {
-            match self.published.iter_mut().find(|one| one.root == *root) {
-                Some(one) => one.until = None,
-                None => self.published.push(Published { root: root.clone(), since: now, until: None }),
+            if !self.published.iter().any(|one| one.root == *root) {
+                self.published.push(Published { root: root.clone(), since: now, until: None });
             }
         }
     }

@@ -131,6 +131,35 @@ fn going_back_to_a_root_that_is_leaving_needs_no_overlap() {
 }
 
 #[test]
+fn a_root_that_is_leaving_outlasts_an_offer_of_it_that_is_taken_back() {
+    let (old, new) = (known(&root()), known(&root()));
+    let then = start() + TERMS.overlap;
+    let retiring = Trust::steady(old.clone()).offered(new.clone(), start()).stepped(TERMS, then);
+    let with_the_old_root = with_root_of(&known(&root()), &old);
+
+    let offered = retiring.clone().offered(with_the_old_root, then + HOUR).stepped(TERMS, then + HOUR);
+    let taken_back = offered.offered(new, then + HOUR).stepped(TERMS, then + HOUR);
+
+    assert_eq!(taken_back, retiring, "its last leaf is not dead yet");
+}
+
+#[test]
+fn a_root_that_is_leaving_goes_on_if_the_offer_that_waits_has_it_too() {
+    let (old, new) = (known(&root()), known(&root()));
+    let then = start() + TERMS.overlap;
+    let retiring = Trust::steady(old.clone()).offered(new, start()).stepped(TERMS, then);
+    let with_the_old_root = with_root_of(&known(&root()), &old);
+    let waits = retiring.offered(with_the_old_root, then).stepped(TERMS, then);
+    let end = then + TERMS.longest_leaf;
+    assert_eq!(waits.next_change(TERMS), Some(end));
+
+    let later = waits.clone().stepped(TERMS, end);
+
+    assert_eq!(roots(&later), roots(&waits));
+    assert_eq!(later.next_change(TERMS), Some(then + TERMS.overlap));
+}
+
+#[test]
 fn without_an_overlap_the_next_signs_at_once_and_the_old_root_still_stays() {
     let terms = Terms { overlap: Duration::ZERO, ..TERMS };
     let (old, new) = (known(&root()), known(&root()));
@@ -215,7 +244,7 @@ proptest! {
 
 /// What an observer has seen.
 struct History {
-    /// Since when each root is in the bundle without a break.
+    /// Since when each root is in the bundle without a break; as if long enough, once leaves were signed under it.
     published: HashMap<Root, SystemTime>,
     /// When leaves were last signed under each.
     signed: HashMap<Root, SystemTime>,
@@ -245,11 +274,12 @@ impl History {
         let anchors: Vec<_> = trust.active().anchors().into_iter().cloned().collect();
         if self.active != *trust.active() {
             let had = self.terms().overlap;
-            let travelled = |root: &Root| self.published[root] + had <= now || self.signed.contains_key(root);
+            let travelled = |root: &Root| self.published[root] + had <= now;
             prop_assert!(anchors.iter().any(travelled), "leaves under a root that has not travelled");
             (self.active, self.signs) = (trust.active().clone(), true);
         }
         if self.signs {
+            self.published.extend(anchors.iter().map(|root| (root.clone(), now - TERMS.overlap)));
             self.signed.extend(anchors.into_iter().map(|root| (root, now)));
         }
         self.signed.retain(|_, last| now < *last + TERMS.longest_leaf);
