@@ -29,6 +29,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use humantime::format_rfc3339_seconds;
 use signet_backends::IssuerError;
 use signet_identity::{Approved, CaCertificate, Clock, SvidError, TrustBundle, X509Svid};
 use signet_runtime::{RequestId, telemetry::chain};
@@ -63,6 +64,8 @@ pub struct Standing {
     /// Every root that is published.
     pub bundle: Arc<TrustBundle>,
     bundle_pem: Arc<str>,
+    /// When another authority will sign, if one waits for proxies to have its root.
+    followed_at: Option<SystemTime>,
 }
 
 #[derive(Clone)]
@@ -108,13 +111,21 @@ pub enum IssueError {
     /// The issuer made none.
     #[error(transparent)]
     Issuer(#[from] IssuerError),
+    /// The issuer made one that leads to none of its roots, and which issuer that is, is not ours to say; it was
+    /// discarded.
+    #[error(
+        "the certificate leads to none of the roots that the authority signs under: Vault may sign by another issuer \
+         by now, which is looked up within a second. Set `vault.issuer`, so that the last one goes on signing until \
+         proxies have the new root"
+    )]
+    AnotherIssuer(#[source] SvidError),
     /// The issuer made one that peers would refuse; it was discarded.
     #[error("the issuer made a certificate that peers would refuse")]
     NotVerified(#[source] SvidError),
     /// The issuer made one that lives longer than was granted; it was discarded.
     #[error(
         "the issuer made a certificate that ends at {}, later than was asked for; it must not give more than the \
-         `ttl` of a request", humantime::format_rfc3339_seconds(*ends)
+         `ttl` of a request", format_rfc3339_seconds(*ends)
     )]
     TooLong {
         /// Its end.
@@ -123,9 +134,12 @@ pub enum IssueError {
     /// No authority can sign: at start, and when one has ended before its successor may follow.
     #[error(
         "no authority can sign now: the one that signed until now cannot, and the next must wait until proxies have \
-         its root"
+         its root{}", until.map(|until| format!(", at {}", format_rfc3339_seconds(until))).unwrap_or_default()
     )]
-    NobodySigns,
+    NobodySigns {
+        /// When the next one will, if there is one.
+        until: Option<SystemTime>,
+    },
     /// Who signs for workloads must not sign for the CA, and nobody else was named.
     #[error("nobody signs the CA's own certificate: set `vault.serving_role`, or `serving.certificate_file`")]
     NoServingIssuer,
@@ -141,7 +155,9 @@ impl IssueError {
     /// Whether the same request may succeed later without anybody's help.
     pub fn is_temporary(&self) -> bool {
         match self {
-            Self::NobodySigns | Self::Issuer(IssuerError::Unavailable(_)) => true,
+            Self::NobodySigns { .. } | Self::AnotherIssuer(_) | Self::Issuer(IssuerError::Unavailable(_)) => {
+                true
+            }
             Self::Issuer(IssuerError::Vault(error)) => error.is_temporary(),
             _ => false,
         }
@@ -152,7 +168,17 @@ impl Standing {
     /// `active` signs, and proxies trust `bundle`, which has the roots of `active` among its own.
     pub fn new(active: Option<Active>, bundle: TrustBundle) -> Self {
         let bundle_pem = bundle.to_pem().into();
-        Self { active, bundle: Arc::new(bundle), bundle_pem }
+        Self { active, bundle: Arc::new(bundle), bundle_pem, followed_at: None }
+    }
+
+    /// The same, where another authority will sign from then on.
+    #[must_use]
+    pub fn followed_at(self, followed_at: Option<SystemTime>) -> Self {
+        Self { followed_at, ..self }
+    }
+
+    fn active(&self) -> Result<&Active, IssueError> {
+        self.active.as_ref().ok_or(IssueError::NobodySigns { until: self.followed_at })
     }
 }
 
@@ -214,7 +240,7 @@ impl Authority {
     /// Nobody can sign, or the certificate is over, or not valid yet.
     pub fn judge(&self) -> Result<(), IssueError> {
         let standing = self.standing.load();
-        Ok(standing.active.as_ref().ok_or(IssueError::NobodySigns)?.judge(self.clock.now())?)
+        Ok(standing.active()?.judge(self.clock.now())?)
     }
 
     /// Waits until the issuances under way have ended and are audited, at most `grace`; says how many have
@@ -232,7 +258,7 @@ impl Authority {
     async fn issue_to_the_end(self, request: IssueRequest) -> Result<Issuance, IssueError> {
         let began = Instant::now();
         let standing = self.standing.load_full();
-        let active = standing.active.as_ref().ok_or(IssueError::NobodySigns)?;
+        let active = standing.active()?;
         let request_id = request.request_id.as_str();
         let intent = Signing::new(request_id, &request.requester, &request.approved, active.key_id());
         self.audit.record(&Record::Signing(intent)).await?;

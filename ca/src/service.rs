@@ -79,7 +79,7 @@ impl CertificateService {
         let reason = Reason::of(refused);
         self.0.metrics.refused(reason);
         self.log(request_id, reason, refused);
-        status::status(reason, request_id)
+        status::status(reason, status::until(refused), request_id)
     }
 
     /// Lines are bounded by kind, so that none is buried by another. Who was refused and why is in the audit,

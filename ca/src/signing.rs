@@ -133,7 +133,8 @@ impl Signing<'_> {
             Origin::Vault => {
                 let session = self.vault()?;
                 let issuer = sources::vault::look(&session).await?;
-                Some(sources::vault::offer(&session, &issuer))
+                // Nobody looks again: another kind is configured.
+                Some(sources::vault::offer(&session, &issuer, &Arc::default()))
             }
             Origin::VaultIntermediate => Some(sources::intermediate::offer(self.keeper()?.obtain().await?)),
         })

@@ -3,8 +3,9 @@
 //! A caller learns the class, what it can do about it, and the name under which the operator finds the rest.
 //! Why a token or a CSR was refused stays here: it would help only who is trying things out.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use humantime::format_rfc3339_seconds;
 use signet_backends::{IssuerError, vault::VaultError};
 use signet_proto::metadata::REQUEST_ID;
 use signet_runtime::RequestId;
@@ -41,13 +42,15 @@ pub(crate) enum Reason {
     AuditUnavailable,
     /// The authority cannot sign now.
     SignerUnavailable,
+    /// Another authority is to sign, under a root that proxies do not have yet.
+    RootTravels,
     /// A fault of ours.
     Internal,
 }
 
 impl Reason {
     /// All of them, in the order of their declaration.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Overloaded,
         Self::NoCredentials,
         Self::TokenUnreadable,
@@ -58,6 +61,7 @@ impl Reason {
         Self::Denied,
         Self::AuditUnavailable,
         Self::SignerUnavailable,
+        Self::RootTravels,
         Self::Internal,
     ];
 
@@ -91,7 +95,12 @@ impl Reason {
                     Self::Internal
                 }
             },
-            Refused::Authority(IssueError::Interrupted | IssueError::NobodySigns) => Self::SignerUnavailable,
+            Refused::Authority(IssueError::NobodySigns { until: Some(_) } | IssueError::AnotherIssuer(_)) => {
+                Self::RootTravels
+            }
+            Refused::Authority(IssueError::Interrupted | IssueError::NobodySigns { until: None }) => {
+                Self::SignerUnavailable
+            }
             Refused::Authority(
                 IssueError::NotVerified(_)
                 | IssueError::TooLong { .. }
@@ -114,6 +123,7 @@ impl Reason {
             Self::Denied => "denied",
             Self::AuditUnavailable => "audit_unavailable",
             Self::SignerUnavailable => "signer_unavailable",
+            Self::RootTravels => "root_travels",
             Self::Internal => "internal",
         }
     }
@@ -139,15 +149,31 @@ impl Reason {
             Self::KeysUnavailable | Self::AuditUnavailable | Self::SignerUnavailable => {
                 (Code::Unavailable, "the CA cannot issue now; come back after the retry delay")
             }
+            Self::RootTravels => (
+                Code::Unavailable,
+                "the CA issues nothing until proxies have the root that it signs under next; come back after the \
+                 retry delay",
+            ),
             Self::Internal => (Code::Internal, "the CA failed; its operator finds why under the request id"),
         }
     }
 }
 
-/// The answer to a refused request.
-pub(crate) fn status(reason: Reason, request_id: &RequestId) -> Status {
+/// When requests that were refused so will be granted, if that is known.
+pub(crate) fn until(refused: &Refused) -> Option<SystemTime> {
+    match refused {
+        Refused::Authority(IssueError::NobodySigns { until }) => *until,
+        _ => None,
+    }
+}
+
+/// The answer to a refused request, and `until` when all are.
+pub(crate) fn status(reason: Reason, until: Option<SystemTime>, request_id: &RequestId) -> Status {
     let (code, remedy) = reason.class();
-    let message = request_id.named(remedy);
+    let message = match until.map(format_rfc3339_seconds) {
+        Some(until) => request_id.named(&format!("{remedy}; that will be at {until}")),
+        None => request_id.named(remedy),
+    };
     let mut metadata = MetadataMap::new();
     request_id.add_to(&mut metadata, REQUEST_ID);
     match code {
@@ -203,20 +229,36 @@ mod tests {
     fn a_caller_is_told_the_class_the_remedy_and_the_request_and_nothing_else() {
         let request_id = RequestId::random();
         for reason in Reason::ALL {
-            let status = status(reason, &request_id);
+            let status = status(reason, None, &request_id);
 
             assert!(status.message().ends_with(&format!("(request {request_id})")), "{reason:?}");
             assert_eq!(status.metadata().get(REQUEST_ID).unwrap(), request_id.as_str(), "{reason:?}");
         }
-        let told = |reason| status(reason, &request_id).message().to_owned();
+        let told = |reason| status(reason, None, &request_id).message().to_owned();
         assert_eq!(told(Reason::NoCredentials), told(Reason::TokenRefused), "why is nobody's business");
         assert_eq!(told(Reason::UnknownIssuer), told(Reason::TokenRefused), "why is nobody's business");
     }
 
     #[test]
+    fn while_a_root_travels_a_caller_is_told_why_and_until_when() {
+        let until = std::time::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let travels = Refused::from(IssueError::NobodySigns { until: Some(until) });
+        let request_id = RequestId::random();
+
+        let status = status(Reason::of(&travels), super::until(&travels), &request_id);
+
+        assert_eq!(status.code(), Code::Unavailable);
+        for words in ["until proxies have the root", "will be at 2027-01-15T08:00:00Z", request_id.as_str()] {
+            assert!(status.message().contains(words), "{words}: {}", status.message());
+        }
+        let nobody = Refused::from(IssueError::NobodySigns { until: None });
+        assert_eq!((Reason::of(&nobody), super::until(&nobody)), (Reason::SignerUnavailable, None));
+    }
+
+    #[test]
     fn who_should_come_back_is_told_when() {
         for reason in Reason::ALL {
-            let status = status(reason, &RequestId::random());
+            let status = status(reason, None, &RequestId::random());
 
             let delay = status.get_details_retry_info().and_then(|info| info.retry_delay);
             let temporary = matches!(status.code(), Code::ResourceExhausted | Code::Unavailable);

@@ -5,7 +5,9 @@ use std::time::Duration;
 use anyhow::Result;
 use signet::stage::{Ca, TokenIssuer, trust_domain};
 use signet_client::{CaClient, CaError, Issued, IstioCa, Token};
-use signet_identity::{CertificateRequest, Clock, Expected, PrivateKey, SpiffeId, SvidError, X509Svid};
+use signet_identity::{
+    CertificateRequest, Clock, Expected, PrivateKey, SpiffeId, SvidError, TrustBundle, X509Svid,
+};
 use signet_runtime::SystemClock;
 
 /// Long enough for any test.
@@ -38,7 +40,12 @@ impl Requester {
 
     /// Verifies an answer in full, under the bundle that came with it.
     pub fn verify(&self, issued: Issued) -> Result<X509Svid, SvidError> {
+        self.verify_by(&issued, &issued.bundle)
+    }
+
+    /// The same, under a bundle that came otherwise.
+    pub fn verify_by(&self, issued: &Issued, bundle: &TrustBundle) -> Result<X509Svid, SvidError> {
         let expected = Expected { identity: &self.identity, public_key: self.key.public_key() };
-        X509Svid::verify(issued.chain, expected, &issued.bundle, SystemClock.now())
+        X509Svid::verify(issued.chain.clone(), expected, bundle, SystemClock.now())
     }
 }

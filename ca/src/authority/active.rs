@@ -5,13 +5,12 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use rustls_pki_types::CertificateDer;
 use signet_backends::{Assembler, Issuer, IssuerError};
 use signet_identity::{
     Approved, AuthorityProof, CaCertificate, Expected, KeyError, PrivateKey, RequestError, SvidError,
     TrustBundle, X509Svid,
 };
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 
 use super::IssueError;
 use crate::audit::Requester;
@@ -41,6 +40,9 @@ pub struct Foreign {
     pub workloads: Arc<dyn Issuer>,
     /// Signs the CA's own serving certificate, if anybody does: what may sign for workloads may not sign DNS names.
     pub serving: Option<Arc<dyn Issuer>>,
+    /// If it is not ours to say by which issuer it signs: told of each answer that leads to none of the authority's
+    /// roots, for that may be the first word of another issuer.
+    pub doubts: Option<Arc<Notify>>,
 }
 
 impl Foreign {
@@ -48,6 +50,16 @@ impl Foreign {
         match requester {
             Requester::Caller { .. } => Ok(&*self.workloads),
             Requester::Authority => self.serving.as_deref().ok_or(IssueError::NoServingIssuer),
+        }
+    }
+
+    fn not_verified(&self, error: SvidError) -> IssueError {
+        match &self.doubts {
+            Some(doubts) if matches!(error, SvidError::NotTrusted { .. }) => {
+                doubts.notify_one();
+                IssueError::AnotherIssuer(error)
+            }
+            _ => IssueError::NotVerified(error),
         }
     }
 }
@@ -145,26 +157,25 @@ impl Active {
                     .map_err(IssueError::NotVerified)
             }
             Signing::There(foreign) => {
-                let issuer = foreign.issuer_for(requester)?;
-                self.verify(issuer.issue(approved, now, deadline).await?, approved, now)
+                let chain = foreign.issuer_for(requester)?.issue(approved, now, deadline).await?;
+                let svid = X509Svid::verify(chain, expected(approved), &self.bundle, now)
+                    .map_err(|error| foreign.not_verified(error))?;
+                not_longer_than_granted(svid, approved, now)
             }
         }
     }
+}
 
-    fn verify(
-        &self,
-        chain: Vec<CertificateDer<'static>>,
-        approved: &Approved,
-        now: SystemTime,
-    ) -> Result<X509Svid, IssueError> {
-        let svid = X509Svid::verify(chain, expected(approved), &self.bundle, now)
-            .map_err(IssueError::NotVerified)?;
-        let granted = approved.lifetime() + CLOCKS_DIFFER_BY;
-        if svid.validity().remaining(now) > granted {
-            return Err(IssueError::TooLong { ends: svid.validity().not_after() });
-        }
-        Ok(svid)
+fn not_longer_than_granted(
+    svid: X509Svid,
+    approved: &Approved,
+    now: SystemTime,
+) -> Result<X509Svid, IssueError> {
+    let granted = approved.lifetime() + CLOCKS_DIFFER_BY;
+    if svid.validity().remaining(now) > granted {
+        return Err(IssueError::TooLong { ends: svid.validity().not_after() });
     }
+    Ok(svid)
 }
 
 /// Issues a throw-away SVID, and verifies it in full.

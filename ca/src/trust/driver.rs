@@ -111,7 +111,9 @@ impl Driver {
     /// How things stand, unless nothing was ever offered and taken.
     pub fn standing(&self) -> Option<Standing> {
         let active = self.signers.active.as_ref().map(|able| able.active.clone());
-        Some(Standing::new(active, self.store.held()?.bundle.clone()))
+        let Held { trust, bundle, .. } = self.store.held()?;
+        let followed_at = trust.activation(self.terms(&self.signers, self.clock.now()));
+        Some(Standing::new(active, bundle.clone()).followed_at(followed_at))
     }
 
     /// Where the authority comes from that signed in the last run, if it cannot sign in this one yet.

@@ -1,6 +1,7 @@
 //! A CA and a node agent before a real OpenBao: each way to log in, each way to sign, and what can go wrong with it.
 
 mod alone;
+mod choice;
 mod faults;
 mod herd;
 mod intermediate;

@@ -1,8 +1,10 @@
 //! An authority elsewhere that answers wrongly: refused, audited, never handed out.
 
-use std::time::SystemTime;
+use std::{pin::pin, time::SystemTime};
 
 use async_trait::async_trait;
+use futures_util::FutureExt;
+use rustls_pki_types::CertificateDer;
 use signet_identity::{
     PrivateKey,
     testing::{TestAuthority, TestLeaf, approved, caller},
@@ -44,13 +46,22 @@ impl Issuer for Foreigner {
 /// Has `foreigner` sign for a workload; what becomes of it, and the audit. Its root is published; leaves may be issued
 /// under the root of `may_sign`, if that is another.
 async fn issued(foreigner: Foreigner, may_sign: Option<&TestAuthority>) -> (Result<(), String>, Vec<String>) {
+    issued_with_doubts(foreigner, may_sign, None).await
+}
+
+/// The same where `doubts` are told to somebody.
+async fn issued_with_doubts(
+    foreigner: Foreigner,
+    may_sign: Option<&TestAuthority>,
+    doubts: Option<&Arc<Notify>>,
+) -> (Result<(), String>, Vec<String>) {
     let log = LogOnDisk::new();
     let now = signet_identity::Clock::now(&*log.clock);
     let (bundle, own) = (may_sign.unwrap_or(&foreigner.authority).bundle(), foreigner.authority.bundle());
     let roots = [bundle.authorities(), own.authorities()].concat();
     let published = TrustBundle::new(bundle.trust_domain().clone(), roots, None).unwrap();
     let certificate = foreigner.authority.certificate().clone();
-    let foreign = Foreign { workloads: Arc::new(foreigner), serving: None };
+    let foreign = Foreign { workloads: Arc::new(foreigner), serving: None, doubts: doubts.cloned() };
     let active = Active::there(foreign, certificate, bundle);
     let authority =
         Authority::new(Standing::new(Some(active), published), log.open(), Arc::clone(&log.clock) as _);
@@ -132,4 +143,28 @@ async fn a_leaf_under_a_root_whose_time_has_not_come_is_refused() {
 
     assert!(outcome.is_err_and(|error| error.contains("does not lead to a valid authority")));
     assert_eq!(events, ["started", "signing", "failed"]);
+}
+
+#[tokio::test]
+async fn an_answer_under_another_root_is_told_of_where_somebody_else_chooses_the_issuer() {
+    let (other, doubts) = (honest(), Arc::new(Notify::new()));
+    let mut told = pin!(doubts.notified());
+
+    let (outcome, events) = issued_with_doubts(honest(), Some(&other.authority), Some(&doubts)).await;
+
+    assert!(outcome.is_err_and(|error| error.contains("Set `vault.issuer`")));
+    assert_eq!(events, ["started", "signing", "failed"]);
+    assert_eq!(told.as_mut().now_or_never(), Some(()));
+}
+
+#[tokio::test]
+async fn an_answer_that_is_wrong_in_another_way_tells_of_no_other_issuer() {
+    let doubts = Arc::new(Notify::new());
+    let mut told = pin!(doubts.notified());
+
+    let foreigner = Foreigner { for_another_key: true, ..honest() };
+    let (outcome, _) = issued_with_doubts(foreigner, None, Some(&doubts)).await;
+
+    assert!(outcome.is_err_and(|error| error.contains("peers would refuse")));
+    assert_eq!(told.as_mut().now_or_never(), None);
 }

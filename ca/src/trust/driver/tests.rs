@@ -205,7 +205,12 @@ async fn a_restart_without_the_old_key_issues_nothing_until_agents_can_have_the_
 
     let mut driver = scene.start().await;
     driver.take(offer(&new)).await.unwrap();
-    assert!(matches!(scene.issued(&driver).await, Err(IssueError::NobodySigns)));
+    let until = Some(scene.clock().now() + 3 * MINUTE);
+    let refused = scene.issued(&driver).await;
+    assert!(
+        matches!(&refused, Err(IssueError::NobodySigns { until: told }) if *told == until),
+        "{refused:?}"
+    );
     scene.clock().advance(3 * MINUTE);
     driver.step().unwrap();
 
