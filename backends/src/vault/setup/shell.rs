@@ -93,11 +93,18 @@ fn configured(setup: &VaultSetup<'_>, role: &str) -> String {
     let mount = &setup.config.auth.mount;
     match &setup.config.auth.method {
         AuthMethod::Kubernetes { .. } => format!(
-            r#"  # A Vault outside of the cluster is told where the API server is, and under which authority. Who logs in
-  # there must be allowed to create tokenreviews (system:auth-delegator).
-  "$cli" write auth/{mount}/config \
-    kubernetes_host="${{KUBERNETES_HOST:-https://kubernetes.default.svc}}" \
-    ${{KUBERNETES_CA:+kubernetes_ca_cert=@"$KUBERNETES_CA" disable_local_ca_jwt=true}}
+            r#"  # Whoever has tokens reviewed must be allowed to create tokenreviews (system:auth-delegator). In the cluster
+  # that is Vault's own service account. A Vault outside of it is told where the API server is and under which
+  # authority, and given a token: not one that logs in here, for what is meant for Vault is not for the API server.
+  if [ -n "${{KUBERNETES_CA:-}}" ]; then
+    "$cli" write auth/{mount}/config disable_local_ca_jwt=true \
+      kubernetes_host="${{KUBERNETES_HOST:?the API server, as Vault reaches it}}" \
+      kubernetes_ca_cert=@"$KUBERNETES_CA" \
+      token_reviewer_jwt=@"${{KUBERNETES_REVIEWER:?a file with a token for the API server}}"
+  else
+    "$cli" write auth/{mount}/config \
+      kubernetes_host="${{KUBERNETES_HOST:-https://kubernetes.default.svc}}"
+  fi
 "#
         ),
         AuthMethod::Jwt { role: named, .. } => {

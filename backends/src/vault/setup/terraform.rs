@@ -144,10 +144,17 @@ variable "kubernetes_host" {
   default     = "https://kubernetes.default.svc"
 }
 
-# Who logs in at a Vault outside of the cluster must be allowed to create tokenreviews (system:auth-delegator).
 variable "kubernetes_ca" {
   description = "PEM of its authority, for a Vault outside of the cluster"
   default     = null
+}
+
+# Whoever has tokens reviewed must be allowed to create tokenreviews (system:auth-delegator). In the cluster that is
+# Vault's own service account.
+variable "kubernetes_reviewer" {
+  description = "a token for the API server, of a service account that may, for a Vault outside of the cluster"
+  default     = null
+  sensitive   = true
 }
 
 resource "vault_kubernetes_auth_backend_config" "login" {
@@ -155,6 +162,7 @@ resource "vault_kubernetes_auth_backend_config" "login" {
   kubernetes_host      = var.kubernetes_host
   kubernetes_ca_cert   = var.kubernetes_ca
   disable_local_ca_jwt = var.kubernetes_ca != null
+  token_reviewer_jwt   = var.kubernetes_reviewer
 }
 "#;
 
