@@ -172,12 +172,7 @@ fn describe() {
         Unit::Seconds,
         "When the authority that waits begins to sign, since 1970; 0 if none waits."
     );
-    counter!("signet_ca_vault_requests_total", "Requests to Vault, by outcome.");
-    histogram!("signet_ca_vault_request_seconds", Unit::Seconds, "Of one attempt at Vault.");
-    gauge!("signet_ca_vault_requests_in_flight", "Attempts at Vault under way.");
-    gauge!("signet_ca_vault_available", "0 while Vault is not asked because it is away, else 1.");
-    counter!("signet_ca_vault_logins_total", "Logins at Vault, by outcome.");
-    counter!("signet_ca_vault_token_renewals_total", "Renewals of the Vault token, by outcome.");
+    signet_backends::vault::describe_metrics("signet_ca");
     gauge!(
         "signet_ca_serving_certificate_expires_timestamp_seconds",
         Unit::Seconds,

@@ -59,6 +59,7 @@ pub fn describe() {
         "How often the bundle that is held had changed at the CA; 0 if the CA does not count"
     );
     describe_gauge!(BUNDLE_ROOTS, Unit::Count, "Roots that are held");
+    signet_backends::vault::describe_metrics("signet_agent");
     gauge!(STREAMS).set(0.0);
     for bundle in [BUNDLE_TOLD, BUNDLE_SEQUENCE, BUNDLE_ROOTS] {
         gauge!(bundle).set(0.0);

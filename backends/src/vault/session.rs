@@ -9,6 +9,7 @@
 //! `_vault_token_renewals_total` by `outcome`.
 
 use std::{
+    convert::identity,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -85,7 +86,7 @@ impl VaultSession {
     ) -> Result<Answer<T>, VaultError> {
         let token = self.token(None, deadline).await?;
         match self.client.ask(request, Some(&token.secret), deadline).await {
-            Err(VaultError::Denied { .. }) if token.obtained.elapsed() > FRESH => {
+            Err(VaultError::Denied { .. }) if token.may_be_dead(Instant::now()) => {
                 let fresh = self.token(Some(&token), deadline).await?;
                 self.client.ask(request, Some(&fresh.secret), deadline).await
             }
@@ -132,19 +133,28 @@ impl VaultSession {
         {
             return Err(VaultError::Login(Arc::clone(&failed.error)));
         }
-        self.logged_in(&mut standing, deadline).await
+        let obtained = match dead {
+            None => identity,
+            Some(_) => |token: Token| token.instead_of_a_denied_one(Instant::now()),
+        };
+        self.logged_in(&mut standing, obtained, deadline).await
     }
 
     async fn alone(&self, deadline: Instant) -> Result<MutexGuard<'_, Standing>, VaultError> {
         timeout_at(deadline, self.standing.lock()).await.map_err(|_| VaultError::NoTime)
     }
 
-    async fn logged_in(&self, standing: &mut Standing, deadline: Instant) -> Result<Arc<Token>, VaultError> {
+    async fn logged_in(
+        &self,
+        standing: &mut Standing,
+        obtained: fn(Token) -> Token,
+        deadline: Instant,
+    ) -> Result<Arc<Token>, VaultError> {
         let outcome = self.login.run(&self.client, deadline).await;
         self.count("logins", outcome.as_ref().map_or_else(VaultError::label, |_| "good"));
         match outcome {
             Ok(auth) => {
-                let token = Arc::new(Token::of(auth, Instant::now(), fastrand::f64()));
+                let token = Arc::new(obtained(Token::of(auth, Instant::now(), fastrand::f64())));
                 self.token.store(Some(Arc::clone(&token)));
                 *standing = Standing::default();
                 tracing::info!(lease = ?token.lease.map(|lease| lease.full), "logged in at Vault");
@@ -176,7 +186,7 @@ impl VaultSession {
             self.token.store(Some(Arc::clone(&stretched)));
             return stretched;
         }
-        match self.logged_in(&mut standing, deadline).await {
+        match self.logged_in(&mut standing, identity, deadline).await {
             Ok(fresh) => fresh,
             Err(error) => {
                 tracing::warn!(error = %chain(&error), "the Vault token ends soon, and the login failed");
@@ -204,10 +214,6 @@ impl VaultSession {
         metrics::counter!(name, "outcome" => outcome).increment(1);
     }
 }
-
-/// A token this young that is denied something is not dead: a policy says no, and another login would not
-/// help.
-const FRESH: Duration = Duration::from_secs(10);
 
 /// What whoever prolongs a token that still serves is held up for.
 const PATIENCE: Duration = Duration::from_secs(2);

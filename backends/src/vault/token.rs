@@ -10,7 +10,8 @@ use super::answer::Auth;
 /// A token of Vault's. Zeroised when nobody uses it any more.
 pub(super) struct Token {
     pub(super) secret: Zeroizing<String>,
-    pub(super) obtained: Instant,
+    /// When it was obtained instead of one that was denied something.
+    replaced_another: Option<Instant>,
     /// `None`: it does not end.
     pub(super) lease: Option<Lease>,
 }
@@ -42,7 +43,18 @@ impl Token {
             renewable: auth.renewable,
             full,
         });
-        Self { secret: auth.client_token, obtained: now, lease }
+        Self { secret: auth.client_token, replaced_another: None, lease }
+    }
+
+    /// The same, as one that takes the place of a denied one.
+    pub(super) fn instead_of_a_denied_one(self, now: Instant) -> Self {
+        Self { replaced_another: Some(now), ..self }
+    }
+
+    /// Whether a login may help when this one is denied something. It may have been revoked; but one that has just
+    /// taken the place of another is denied by a policy, and so would the next be.
+    pub(super) fn may_be_dead(&self, now: Instant) -> bool {
+        self.replaced_another.is_none_or(|obtained| now > obtained + JUST_NOW)
     }
 
     pub(super) fn due(&self, now: Instant) -> Due {
@@ -63,14 +75,18 @@ impl Token {
         }
         let renew_at = now + renewed_after(given, jitter);
         let lease = Lease { ends: now + given, renew_at, renewable: auth.renewable, ..lease };
-        Some(Self { secret: self.secret.clone(), obtained: self.obtained, lease: Some(lease) })
+        Some(Self {
+            secret: self.secret.clone(),
+            replaced_another: self.replaced_another,
+            lease: Some(lease),
+        })
     }
 
     /// The same, to be renewed a little later.
     pub(super) fn later(&self, now: Instant) -> Self {
         let lease =
             self.lease.map(|lease| Lease { renew_at: now + PAUSE.min((lease.ends - now) / 4), ..lease });
-        Self { secret: self.secret.clone(), obtained: self.obtained, lease }
+        Self { secret: self.secret.clone(), replaced_another: self.replaced_another, lease }
     }
 }
 
@@ -78,6 +94,9 @@ impl Token {
 fn renewed_after(lease: Duration, jitter: f64) -> Duration {
     lease.mul_f64(2.0 / 3.0 + (jitter - 0.5) / 5.0)
 }
+
+/// How often a denied token is replaced at most.
+const JUST_NOW: Duration = Duration::from_secs(10);
 
 /// Between two attempts to prolong a token that still serves.
 const PAUSE: Duration = Duration::from_secs(10);
