@@ -135,9 +135,14 @@ fn serve(config: Config) -> anyhow::Result<()> {
     }
     config.notices().iter().for_each(|notice| tracing::warn!("{notice}"));
     let control = Builder::new_current_thread().enable_all().thread_name("control").build()?;
-    let ended = control.block_on(shutdown::on_signal(|stop| async {
-        Process::start(config, measured, Arc::new(SystemClock), stop).await?.run().await;
-        anyhow::Ok(())
+    let ended = control.block_on(shutdown::on_signal(|stop| async move {
+        match Process::start(config, measured, Arc::new(SystemClock), stop.clone()).await {
+            Ok(process) => process.run().await,
+            // It waits for whoever is to sign first, and a signal meanwhile is no failure.
+            Err(_) if stop.is_cancelled() => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
     }))?;
     ended.unwrap_or(Ok(()))
 }

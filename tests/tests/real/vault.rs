@@ -11,6 +11,7 @@ mod operator;
 mod outage;
 mod roles;
 mod root;
+mod start;
 mod workload;
 
 use std::sync::Arc;
