@@ -20,7 +20,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use signet::stage::{Programs, leaks};
+use signet::stage::{KubernetesPrograms, Programs, leaks};
 use tokio::runtime::Builder;
 use tokio::time::timeout;
 
@@ -60,6 +60,14 @@ fn programs() -> Result<Programs> {
 /// The OpenBao that `scripts/openbao` finds or builds, or the Vault that it is told of.
 pub fn openbao() -> Result<PathBuf> {
     found_by("scripts/openbao")
+}
+
+/// The API server and the etcd that `scripts/kube-apiserver` and `scripts/etcd` find or build.
+pub fn kubernetes() -> Result<KubernetesPrograms> {
+    Ok(KubernetesPrograms {
+        api_server: found_by("scripts/kube-apiserver")?,
+        etcd: found_by("scripts/etcd")?,
+    })
 }
 
 fn found_by(script: &str) -> Result<PathBuf> {

@@ -125,6 +125,11 @@ impl Kubernetes {
         self.ready().await
     }
 
+    /// Whether the API server runs no more.
+    pub fn has_ended(&mut self) -> bool {
+        !matches!(self.process.ended(), Ok(None))
+    }
+
     async fn ready(&mut self) -> Result<()> {
         let server = &self.admin.server;
         let is_ready = async || (server.status("readyz").await? == READY).then_some(());

@@ -5,6 +5,7 @@ mod choice;
 mod faults;
 mod herd;
 mod intermediate;
+mod kubernetes;
 mod leaves;
 mod logins;
 mod operator;

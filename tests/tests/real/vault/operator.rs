@@ -2,6 +2,7 @@
 //! needed there, and `vault check` finds each thing that is wrong.
 
 mod check;
+mod kubernetes;
 mod setup;
 
 use std::path::{Path, PathBuf};
@@ -23,7 +24,6 @@ struct Asked {
     /// The file that it is configured by, and what stands in it.
     file: PathBuf,
     configuration: String,
-    access: VaultAccess,
     /// For `check`.
     token_file: Option<PathBuf>,
 }
@@ -38,7 +38,7 @@ impl Asked {
         });
         let file = scene.stage.directory().join("asked.toml");
         let configuration = toml::to_string(&configuration)?;
-        Ok(Self { program: programs.ca()?, file, configuration, access, token_file: None })
+        Ok(Self { program: programs.ca()?, file, configuration, token_file: None })
     }
 
     fn an_agent(scene: &Scene, programs: &Programs, access: VaultAccess, token: &Path) -> Result<Self> {
@@ -49,13 +49,7 @@ impl Asked {
         });
         let file = scene.stage.directory().join("asked.toml");
         let configuration = toml::to_string(&configuration)?;
-        Ok(Self {
-            program: programs.node_agent()?,
-            file,
-            configuration,
-            access,
-            token_file: Some(token.to_owned()),
-        })
+        Ok(Self { program: programs.node_agent()?, file, configuration, token_file: Some(token.to_owned()) })
     }
 
     fn check(&self) -> Result<Said> {
@@ -86,8 +80,6 @@ impl Asked {
             .env("VAULT_TOKEN", root)
             .env("CLIENT_CA", scene.openbao.authority())
             .env("CLIENT_NAME", "signet-ca-at-vault")
-            .env("KUBERNETES_HOST", scene.openbao.url())
-            .env("KUBERNETES_CA", scene.openbao.authority())
             .envs(variables.iter().copied())
             .spawn()?;
         shell.stdin.take().context("no stdin")?.write_all(printed.answer.as_bytes())?;

@@ -27,9 +27,9 @@ const GIVE_BACK: &str = "auth/token/revoke-self";
 /// Longer than the agent takes a token of Vault's for fresh: a denial of a younger one is not put down to its death.
 const NO_LONGER_FRESH: Duration = Duration::from_secs(11);
 /// Vault's return is seen by the next look: the client's breaker keeps it back for 10 s at most, the agent for 5 s.
-const SEEN: Duration = Duration::from_secs(20);
+pub(super) const SEEN: Duration = Duration::from_secs(20);
 /// Long enough for what is under way.
-const A_WHILE: Duration = Duration::from_secs(1);
+pub(super) const A_WHILE: Duration = Duration::from_secs(1);
 
 #[test]
 fn a_workload_has_its_own_identity_signed_and_nobody_elses() {
@@ -195,8 +195,8 @@ fn a_token_that_a_ca_would_take_is_not_shown_to_vault() {
 }
 
 /// A Vault for workloads, and the agent's way to it.
-struct Vault {
-    scene: Scene,
+pub(super) struct Vault {
+    pub(super) scene: Scene,
     access: VaultAccess,
     ca: VaultCa,
     keeper: JoinSet<()>,
@@ -207,6 +207,11 @@ impl Vault {
     async fn set() -> Result<Self> {
         let scene = Scene::set().await?;
         let access = scene.openbao.accept_workloads(&scene.issuer, HOUR).await?;
+        Self::before(scene, access)
+    }
+
+    /// For whoever logs in like that.
+    pub(super) fn before(scene: Scene, access: VaultAccess) -> Result<Self> {
         let config = configuration(&scene, &access, "vault-ca")?;
         let Source::Vault(vault) = config.ca.source else { return Err(anyhow!("not Vault alone")) };
         let (ca, runs) = VaultCa::new(*vault, trust_domain()?, 100)?;
@@ -223,13 +228,13 @@ impl Vault {
         Ok(Token::new(&self.scene.issuer.mint_for(VAULT_AUDIENCE, account, lifetime)?)?)
     }
 
-    async fn ask(&self, token: &Token, account: &str) -> Result<Issued, CaError> {
+    pub(super) async fn ask(&self, token: &Token, account: &str) -> Result<Issued, CaError> {
         let (_, _, issued) = self.ask_by_a_new_key(token, account).await;
         issued
     }
 
     /// The same, and what comes back is as a peer would have it.
-    async fn asks(&self, token: &Token, account: &str) -> Result<()> {
+    pub(super) async fn asks(&self, token: &Token, account: &str) -> Result<()> {
         let (identity, key, issued) = self.ask_by_a_new_key(token, account).await;
         let Issued { chain, bundle } = issued.with_context(|| format!("{account} asks"))?;
         let expected = Expected { identity: &identity, public_key: key.public_key() };
@@ -257,7 +262,7 @@ impl Vault {
         Ok(())
     }
 
-    fn must_have_been_asked(&self, path: &str, times: usize) -> Result<()> {
+    pub(super) fn must_have_been_asked(&self, path: &str, times: usize) -> Result<()> {
         let counted = self.scene.openbao.count(path)?;
         ensure!(counted == times, "asked {counted} times for {path}, and not {times}");
         Ok(())
@@ -280,13 +285,13 @@ impl Vault {
 }
 
 /// An agent in this process.
-struct Agent {
+pub(super) struct Agent {
     socket: std::path::PathBuf,
     _running: JoinSet<()>,
 }
 
 impl Agent {
-    async fn start(vault: &Vault) -> Result<Self> {
+    pub(super) async fn start(vault: &Vault) -> Result<Self> {
         let config = configuration(&vault.scene, &vault.access, "agent")?;
         let socket = config.sockets.first().context("no socket")?.path.clone();
         let clock = Arc::new(SystemClock);
@@ -296,7 +301,7 @@ impl Agent {
         Ok(Self { socket, _running: running })
     }
 
-    async fn stream(&self, token: Token) -> Result<SecretStream> {
+    pub(super) async fn stream(&self, token: Token) -> Result<SecretStream> {
         let credential = Credential { header: "authorization".to_owned(), token };
         let client = SdsClient::connect(&self.socket).await?;
         Ok(client.stream(&["default"], &[credential]).await?)

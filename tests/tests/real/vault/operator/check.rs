@@ -236,7 +236,7 @@ fn roles_that_sign_something_else() -> Vec<Broken> {
 }
 
 /// One finding has this mark and this text.
-fn must_say(said: &Said, wanted: &str) -> Result<()> {
+pub(super) fn must_say(said: &Said, wanted: &str) -> Result<()> {
     let (mark, text) = wanted.split_once(' ').context("a mark and a text")?;
     let mark = format!("signet-ca: {mark} ");
     let found = said.notes.lines().any(|line| line.starts_with(&mark) && line.contains(text));
