@@ -133,8 +133,13 @@ pub enum IssueError {
     },
     /// No authority can sign: at start, and when one has ended before its successor may follow.
     #[error(
-        "no authority can sign now: the one that signed until now cannot, and the next must wait until proxies have \
-         its root{}", until.map(|until| format!(", at {}", format_rfc3339_seconds(until))).unwrap_or_default()
+        "no authority can sign now: {}", until.map_or(
+            "what the configured one signs by is away, and `/readyz` says why".to_owned(),
+            |until| format!(
+                "the one that signed until now cannot, and the next must wait until proxies have its root, at {}",
+                format_rfc3339_seconds(until)
+            ),
+        )
     )]
     NobodySigns {
         /// When the next one will, if there is one.
@@ -258,8 +263,11 @@ impl Authority {
     async fn issue_to_the_end(self, request: IssueRequest) -> Result<Issuance, IssueError> {
         let began = Instant::now();
         let standing = self.standing.load_full();
-        let active = standing.active()?;
         let request_id = request.request_id.as_str();
+        let active = match standing.active() {
+            Ok(active) => active,
+            Err(error) => return Err(self.refused(request_id, &request.requester, error).await),
+        };
         let intent = Signing::new(request_id, &request.requester, &request.approved, active.key_id());
         self.audit.record(&Record::Signing(intent)).await?;
         let (now, deadline) = (self.clock.now(), request.deadline);
@@ -274,6 +282,14 @@ impl Authority {
         counter.increment(1);
         let (bundle, bundle_pem) = (Arc::clone(&standing.bundle), Arc::clone(&standing.bundle_pem));
         Ok(Issuance { svid: issued?, bundle, bundle_pem })
+    }
+
+    /// Nothing was begun.
+    async fn refused(&self, request_id: &str, requester: &Requester, error: IssueError) -> IssueError {
+        self.metrics.failed.increment(1);
+        let reason = chain(&error).to_string();
+        let recorded = self.audit.record(&Record::Refused { request_id, requester, reason: &reason }).await;
+        recorded.map_or_else(IssueError::from, |()| error)
     }
 
     async fn record_outcome(

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use signet_backends::{
     injected::{self, Watch, WatchConfig},
     vault::{Login, VaultClient, VaultSession},
@@ -14,11 +14,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     audit::AuditLog,
-    authority::{Authority, Standing},
+    authority::Authority,
     config::{Config, InjectedConfig},
     store::DirectoryStore,
     trust::{
-        Driver, Offer, Origin, Said, Settings,
+        Driver, Offer, Origin, Settings,
         sources::{self, Listener},
     },
 };
@@ -42,14 +42,14 @@ impl Signing<'_> {
         let Self { config, clock, .. } = self;
         let settings = Settings {
             overlap: config.authority.overlap,
-            longest_leaf: config.issuing.policy.max_lifetime().max(SERVING_RENEWED_WITHIN),
+            longest_leaf: config.issuing.policy.max_lifetime().max(SERVING_RENEWED_WITHIN) + LAST_WORDS,
             keep_key: config.authority.keep_key,
         };
         let trust_domain = config.identity.trust_domain.clone();
         let mut driver =
             Driver::new(store, trust_domain, settings, Arc::clone(clock), self.readiness.clone()).await;
         let (offers, mut said) = mpsc::channel(1);
-        self.revive(&mut driver).await;
+        let _stopped = self.stop.run_until_cancelled(self.revive(&mut driver)).await;
         match config.authority.kind {
             Origin::Local => {
                 let root = driver.local_root(config.issuing.root_lifetime)?;
@@ -57,23 +57,11 @@ impl Signing<'_> {
             }
             kind => self.start_source(kind, Listener::new(offers))?,
         }
-        let standing = self.first_standing(&mut driver, &mut said).await?;
+        let standing = self.stop.run_until_cancelled(driver.first_standing(&mut said)).await;
+        let standing = standing.context("stopped before there was an authority to sign")?;
         let authority = Authority::new(standing, self.audit.clone(), Arc::clone(clock));
         self.tasks.spawn(driver.run(authority.clone(), said, self.stop.clone()));
         Ok(authority)
-    }
-
-    /// Waits until anything was ever taken: from then on there is at least a bundle to publish.
-    async fn first_standing(&self, driver: &mut Driver, said: &mut mpsc::Receiver<Said>) -> Result<Standing> {
-        loop {
-            if let Some(standing) = driver.standing() {
-                return Ok(standing);
-            }
-            match self.stop.run_until_cancelled(said.recv()).await.flatten() {
-                Some(said) => driver.hear(said).await,
-                None => bail!("stopped before there was an authority to sign"),
-            }
-        }
     }
 
     fn start_source(&self, kind: Origin, listener: Listener) -> Result<()> {
@@ -163,6 +151,10 @@ impl Signing<'_> {
 /// The CA's own certificate is renewed as soon as another authority signs; until then clients need the root of the
 /// last one.
 const SERVING_RENEWED_WITHIN: Duration = Duration::from_secs(60);
+
+/// What a leaf may live past its lifetime, since Vault's clock differs from ours, and what passes until the last request
+/// is answered that saw the last authority.
+const LAST_WORDS: Duration = Duration::from_secs(120);
 
 /// A set of files that ends sooner is no successor of one that signs. A start takes what there is.
 const USEFUL_FOR: Duration = Duration::from_secs(600);

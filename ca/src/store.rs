@@ -205,8 +205,7 @@ impl DirectoryStore {
         }
         files::remove_leftovers(directory)?;
         let store = Self { settings: settings.clone(), held, _lock: lock };
-        store.tidy_keys()?;
-        store.export_bundle()?;
+        store.follow()?;
         Ok(store)
     }
 
@@ -215,11 +214,11 @@ impl DirectoryStore {
         self.held.as_ref()
     }
 
-    /// Makes `trust` durable, with a new version if other roots follow from it, and returns the bundle.
+    /// Makes `trust` durable, with a new version if other roots follow from it.
     ///
     /// # Errors
     /// It would have too many roots, or cannot be written; what was held still is.
-    pub(crate) fn commit(&mut self, trust: Trust, now: SystemTime) -> Result<TrustBundle, StoreError> {
+    pub(crate) fn commit(&mut self, trust: Trust, now: SystemTime) -> Result<(), StoreError> {
         let roots: Vec<_> = trust.roots().cloned().collect();
         let same_roots =
             |held: &Held| held.trust.roots().collect::<HashSet<_>>() == roots.iter().collect::<HashSet<_>>();
@@ -235,10 +234,18 @@ impl DirectoryStore {
         let bundle =
             TrustBundle::new(trust_domain.clone(), roots, Some(version)).map_err(StoreError::TooManyRoots)?;
         State::of(trust_domain, version, &trust).write(directory)?;
-        self.held = Some(Held { trust, bundle: bundle.clone(), version });
-        self.tidy_keys()?;
-        self.export_bundle()?;
-        Ok(bundle)
+        self.held = Some(Held { trust, bundle, version });
+        Ok(())
+    }
+
+    /// Does what follows from the committed state, and decides nothing: sets aside the keys that it does not name,
+    /// and exports its bundle. To be called after each commit, and until it succeeds.
+    ///
+    /// # Errors
+    /// Something of it cannot be done. The rest is.
+    pub(crate) fn follow(&self) -> Result<(), StoreError> {
+        let (tidied, exported) = (self.tidy_keys(), self.export_bundle());
+        tidied.and(exported)
     }
 
     /// The root that this CA made for itself, with its key; a new one if there is none.

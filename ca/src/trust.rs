@@ -18,4 +18,4 @@ pub(crate) use known::KnownAuthority;
 pub use known::Origin;
 pub use offer::{Offer, OfferedSigner, SourceFault};
 pub use signers::NotAble;
-pub(crate) use state::{Published, Stage, Terms, Trust};
+pub(crate) use state::{Leaves, Published, Stage, Terms, Trust};

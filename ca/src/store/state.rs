@@ -13,7 +13,7 @@ use signet_identity::{BundleVersion, CaCertificate, PublicKey, TrustDomain, cert
 use signet_runtime::files::{self, FileError};
 
 use super::{Corruption, StoreError};
-use crate::trust::{KnownAuthority, Origin, Published, Trust};
+use crate::trust::{KnownAuthority, Leaves, Origin, Published, Trust};
 
 /// All that must survive a restart, but for the keys themselves.
 #[derive(Debug, Serialize, Deserialize)]
@@ -30,6 +30,16 @@ pub(super) struct State {
     /// Absent in the states of the first release: its one root.
     #[serde(default)]
     published: Vec<StoredRoot>,
+    #[serde(default)]
+    leaves: StoredLeaves,
+}
+
+/// How long leaves live, in seconds, and until when some do that were to live longer.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredLeaves {
+    longest: u64,
+    longer_until: u64,
 }
 
 /// An authority. Certificates are PEM.
@@ -75,6 +85,7 @@ impl State {
             active: StoredAuthority::of(&trust.active),
             next: trust.next.as_ref().map(StoredAuthority::of),
             published: trust.published.iter().map(StoredRoot::of).collect(),
+            leaves: StoredLeaves::of(trust.leaves),
         }
     }
 
@@ -122,7 +133,7 @@ impl State {
             return Ok(Trust::steady(active));
         }
         let published = self.published.into_iter().map(StoredRoot::published).collect::<Result<_, _>>()?;
-        Ok(Trust { active, next, published })
+        Ok(Trust { active, next, published, leaves: self.leaves.leaves()? })
     }
 }
 
@@ -154,9 +165,28 @@ impl StoredAuthority {
     }
 }
 
+impl StoredLeaves {
+    fn of(Leaves { longest, longer_until }: Leaves) -> Self {
+        Self { longest: longest.as_secs(), longer_until: seconds(longer_until) }
+    }
+
+    fn leaves(self) -> Result<Leaves, Corruption> {
+        Ok(Leaves { longest: Duration::from_secs(self.longest), longer_until: time(self.longer_until)? })
+    }
+}
+
+/// Upwards: nothing ends before its time.
+fn seconds(time: SystemTime) -> u64 {
+    let since_1970 = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    since_1970.as_secs() + u64::from(since_1970.subsec_nanos() > 0)
+}
+
+fn time(seconds: u64) -> Result<SystemTime, Corruption> {
+    UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).ok_or(Corruption::Time)
+}
+
 impl StoredRoot {
     fn of(root: &Published) -> Self {
-        let seconds = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         Self {
             certificate: certificate_pem(&root.root),
             since: seconds(root.since),
@@ -165,7 +195,6 @@ impl StoredRoot {
     }
 
     fn published(self) -> Result<Published, Corruption> {
-        let time = |seconds| UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).ok_or(Corruption::Time);
         Ok(Published {
             root: only(certificates(&self.certificate)?)?,
             since: time(self.since)?,

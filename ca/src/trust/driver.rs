@@ -9,29 +9,25 @@
 
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use std::{
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
-use signet_identity::{Clock, TrustDomain};
-use signet_runtime::{operations::Readiness, telemetry::chain};
-use tokio::{
-    sync::mpsc,
-    time::{Instant, sleep_until},
-};
-use tokio_util::sync::CancellationToken;
-
+use self::turns::Trouble;
 use super::{
-    Offer, OfferedSigner, Origin, SourceFault, Terms, Trust,
-    metrics::{self, Outcome},
+    KnownAuthority, Offer, OfferedSigner, Origin, SourceFault, Terms, Trust,
     signers::{Able, NotAble, Signers},
+    words::Follows,
 };
 use crate::{
-    authority::{Authority, Standing},
+    authority::Standing,
     store::{DirectoryStore, Held, StoreError},
 };
+use signet_identity::{Clock, TrustDomain};
+use signet_runtime::{operations::Readiness, telemetry::chain};
 
 /// What a source says.
 pub type Said = Result<Offer, SourceFault>;
@@ -56,6 +52,7 @@ pub struct Driver {
     clock: Arc<dyn Clock>,
     readiness: Readiness,
     signers: Signers,
+    trouble: Trouble,
 }
 
 /// Why an offer changes nothing.
@@ -81,8 +78,8 @@ impl Driver {
         clock: Arc<dyn Clock>,
         readiness: Readiness,
     ) -> Self {
-        let mut driver =
-            Self { store, trust_domain, settings, clock, readiness, signers: Signers::default() };
+        let (signers, trouble) = (Signers::default(), Trouble::default());
+        let mut driver = Self { store, trust_domain, settings, clock, readiness, signers, trouble };
         if let Some(Held { trust, .. }) = driver.store.held().cloned() {
             driver.signers.active = driver.by_stored_key(trust.active()).await;
             if let Some(next) = trust.next() {
@@ -111,9 +108,17 @@ impl Driver {
     /// How things stand, unless nothing was ever offered and taken.
     pub fn standing(&self) -> Option<Standing> {
         let active = self.signers.active.as_ref().map(|able| able.active.clone());
-        let Held { trust, bundle, .. } = self.store.held()?;
-        let followed_at = trust.activation(self.terms(&self.signers, self.clock.now()));
-        Some(Standing::new(active, bundle.clone()).followed_at(followed_at))
+        let followed_at = match self.follows(self.clock.now()) {
+            Some(Follows::At(time)) => Some(time),
+            _ => None,
+        };
+        Some(Standing::new(active, self.store.held()?.bundle.clone()).followed_at(followed_at))
+    }
+
+    /// When the next authority begins to sign, if one waits.
+    fn follows(&self, now: SystemTime) -> Option<Follows> {
+        let at = self.store.held()?.trust.activation(self.terms(&self.signers, now))?;
+        Some(if at > now || self.signers.next_signs(now) { Follows::At(at) } else { Follows::WhenItCanSign })
     }
 
     /// Where the authority comes from that signed in the last run, if it cannot sign in this one yet.
@@ -170,51 +175,11 @@ impl Driver {
     /// What it brings cannot be made durable; it is as it was, and tried again.
     pub fn step(&mut self) -> Result<(), StoreError> {
         let Some(Held { trust, .. }) = self.store.held().cloned() else { return Ok(()) };
-        self.adopt(trust, self.signers.clone(), self.clock.now())
+        self.adopt(trust, self.signers.clone(), self.clock.now())?;
+        self.store.follow()
     }
 
-    /// Drives until `stop`: `authority` stands as this says.
-    pub async fn run(
-        mut self,
-        authority: Authority,
-        mut sources: mpsc::Receiver<Said>,
-        stop: CancellationToken,
-    ) {
-        loop {
-            self.report();
-            let wake = Instant::now() + self.until_next_change();
-            tokio::select! {
-                () = stop.cancelled() => return,
-                Some(said) = sources.recv() => self.hear(said).await,
-                () = sleep_until(wake) => {
-                    if let Err(error) = self.step() {
-                        tracing::error!(error = %chain(&error), "a change of trust is due and cannot be made durable");
-                    }
-                }
-            }
-            if let Some(standing) = self.standing() {
-                authority.publish(standing);
-            }
-        }
-    }
-
-    /// Takes an offer if there is one, and tells the operator what became of it.
-    pub async fn hear(&mut self, said: Said) {
-        let (outcome, remark) = match said {
-            Ok(offer) => match self.take(offer).await {
-                Ok(()) => (Outcome::Taken, "good".to_owned()),
-                Err(refused) => (Outcome::Refused, format!("what it offers is refused: {}", chain(&refused))),
-            },
-            Err(SourceFault(fault)) => (Outcome::Absent, fault),
-        };
-        metrics::offered(outcome);
-        if outcome != Outcome::Taken {
-            tracing::error!(fault = remark, "the authority is not replaced; what signed until now goes on");
-        }
-        self.readiness.remark("source of the authority", remark);
-    }
-
-    async fn by_stored_key(&self, known: &super::KnownAuthority) -> Option<Able> {
+    async fn by_stored_key(&self, known: &KnownAuthority) -> Option<Able> {
         let stored = known.key.clone()?;
         let key = self.store.read_key(&stored, &known.certificate);
         let signer = key.map(|key| OfferedSigner::Key(Arc::new(key), Some(stored)));
@@ -230,12 +195,22 @@ impl Driver {
 
     /// Makes `trust`, as it is at `now`, durable; then it is what counts.
     fn adopt(&mut self, trust: Trust, signers: Signers, now: SystemTime) -> Result<(), StoreError> {
-        let mut after = trust.clone().stepped(self.terms(&signers, now), now);
+        let terms = self.terms(&signers, now);
+        // One that cannot sign takes nobody's place, however long its root has travelled.
+        let mut after = match signers.next_signs(now) {
+            true => trust.clone().stepped(terms, now),
+            false => trust.clone().aged(terms, now),
+        };
         let signers = signers.following(&trust, &after);
         self.keep_what_a_restart_needs(&mut after, &signers)?;
-        if self.store.held().map(|held| &held.trust) != Some(&after) {
-            tell(self.store.held().map(|held| &held.trust), &after);
+        let before = self.store.held().map(|held| &held.trust);
+        if before != Some(&after) {
+            let news = News::between(before, &after);
             self.store.commit(after, now)?;
+            news.tell();
+            if let Err(error) = self.store.follow() {
+                tracing::error!(error = %chain(&error), "{FOLLOWS_LATER}");
+            }
         }
         self.signers = signers;
         Ok(())
@@ -260,40 +235,36 @@ impl Driver {
         let terms = Terms { overlap, longest_leaf };
         if signers.active_signs(now) { terms } else { terms.hastened() }
     }
+}
 
-    /// Timers stand still while a machine sleeps, so the wall is looked at often.
-    fn until_next_change(&self) -> Duration {
-        let now = self.clock.now();
-        let terms = self.terms(&self.signers, now);
-        let change = self.store.held().and_then(|held| held.trust.next_change(terms));
-        let left = change.map(|at| at.duration_since(now).unwrap_or(RETRY));
-        left.unwrap_or(LOOK_EVERY).clamp(RETRY, LOOK_EVERY)
+/// What the log says of a change.
+struct News {
+    stage: &'static str,
+    roots: usize,
+    active: String,
+    next: String,
+    was: String,
+    origin: &'static str,
+}
+
+impl News {
+    fn between(before: Option<&Trust>, after: &Trust) -> Self {
+        let key_id = |known: &KnownAuthority| known.certificate.key_id();
+        Self {
+            stage: after.stage().name(),
+            roots: after.roots().count(),
+            active: key_id(after.active()),
+            next: after.next().map(key_id).unwrap_or_default(),
+            was: before.map(|before| key_id(before.active())).unwrap_or_default(),
+            origin: after.active().origin.name(),
+        }
     }
 
-    fn report(&self) {
-        let Some(Held { trust, bundle, .. }) = self.store.held() else { return };
-        let activates = trust.activation(self.terms(&self.signers, self.clock.now()));
-        metrics::standing(trust.stage(), bundle, activates);
-        self.readiness.remark("trust", super::words::of(trust, activates));
+    fn tell(self) {
+        let Self { stage, roots, active, next, was, origin } = self;
+        tracing::info!(stage, roots, active, next, was, origin, "trust changes");
     }
 }
 
-fn tell(before: Option<&Trust>, after: &Trust) {
-    let key_id = |known: &super::KnownAuthority| known.certificate.key_id();
-    let (active, next) = (key_id(after.active()), after.next().map(key_id).unwrap_or_default());
-    let was = before.map(|before| key_id(before.active())).unwrap_or_default();
-    tracing::info!(
-        stage = after.stage().name(),
-        roots = after.roots().count(),
-        active,
-        next,
-        was,
-        origin = after.active().origin.name(),
-        "trust changes"
-    );
-}
-
-const LOOK_EVERY: Duration = Duration::from_secs(30);
-
-/// What is due at once is tried again after this, and nothing is tried more often.
-const RETRY: Duration = Duration::from_millis(100);
+const FOLLOWS_LATER: &str =
+    "trust has changed, and the state directory does not follow yet; it is tried again";

@@ -9,6 +9,7 @@ use super::{KnownAuthority, Origin};
 use crate::{authority::Foreign, store::KeyRef};
 
 /// An authority that a source would have sign.
+#[derive(Clone)]
 pub struct Offer {
     /// Where it comes from.
     pub origin: Origin,
@@ -25,6 +26,7 @@ pub struct Offer {
 }
 
 /// What signs under an offered authority.
+#[derive(Clone)]
 pub enum OfferedSigner {
     /// A key in this process, and where the state directory has it, if it does.
     Key(Arc<SigningKey>, Option<KeyRef>),

@@ -76,6 +76,11 @@ impl Signers {
         self.active.as_ref().is_some_and(|able| able.active.judge(now).is_ok())
     }
 
+    /// Whether the next authority could.
+    pub(super) fn next_signs(&self, now: SystemTime) -> bool {
+        self.next.as_ref().is_some_and(|able| able.active.judge(now).is_ok())
+    }
+
     /// The same signers where `after` has followed on `before`.
     pub(super) fn following(self, before: &Trust, after: &Trust) -> Self {
         match (before.next(), after.next()) {

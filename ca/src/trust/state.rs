@@ -45,6 +45,22 @@ pub(crate) struct Trust {
     pub(crate) active: KnownAuthority,
     pub(crate) next: Option<KnownAuthority>,
     pub(crate) published: Vec<Published>,
+    pub(crate) leaves: Leaves,
+}
+
+/// How long leaves live, which a configuration may change while old ones do.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Leaves {
+    /// Those that are signed now, at most; nothing until [`Trust::stepped`] is told.
+    pub(crate) longest: Duration,
+    /// When the last of those is dead that were to live longer.
+    pub(crate) longer_until: SystemTime,
+}
+
+impl Default for Leaves {
+    fn default() -> Self {
+        Self { longest: Duration::ZERO, longer_until: UNIX_EPOCH }
+    }
 }
 
 /// A root in the bundle.
@@ -82,7 +98,7 @@ impl Stage {
 impl Trust {
     /// The first authority of all: nobody holds another root.
     pub(crate) fn steady(active: KnownAuthority) -> Self {
-        let mut trust = Self { active, next: None, published: Vec::new() };
+        let mut trust = Self { active, next: None, published: Vec::new(), leaves: Leaves::default() };
         trust.publish(UNIX_EPOCH);
         trust.settle();
         trust
@@ -138,13 +154,22 @@ impl Trust {
     /// What time alone brings.
     #[must_use]
     pub(crate) fn stepped(mut self, terms: Terms, now: SystemTime) -> Self {
+        self = self.set_right(terms, now);
         if self.activation(terms).is_some_and(|at| at <= now)
             && let Some(next) = self.next.take()
         {
             self.active = next;
             self.settle();
-            self.retire(now.checked_add(terms.longest_leaf).unwrap_or(now));
+            self.retire(self.last_leaf_ends(terms, now));
         }
+        self.dismiss(now);
+        self
+    }
+
+    /// What time alone brings while the next authority cannot take over.
+    #[must_use]
+    pub(crate) fn aged(mut self, terms: Terms, now: SystemTime) -> Self {
+        self = self.set_right(terms, now);
         self.dismiss(now);
         self
     }
@@ -153,7 +178,7 @@ impl Trust {
     pub(crate) fn activation(&self, terms: Terms) -> Option<SystemTime> {
         let anchors = self.next.as_ref()?.anchors();
         let since = self.published.iter().filter(|one| anchors.contains(&&one.root)).map(|one| one.since);
-        since.min().map(|since| since.checked_add(terms.overlap).unwrap_or(since))
+        since.min().map(|since| after(since, terms.overlap))
     }
 
     /// When [`stepped`](Self::stepped) will change something.
@@ -175,6 +200,26 @@ impl Trust {
     /// Every root of the bundle, those of the active authority first.
     pub(crate) fn roots(&self) -> impl Iterator<Item = &Root> {
         self.published.iter().map(|one| &one.root)
+    }
+
+    /// Notes how long leaves live from now on. Times that only a clock can have set that was ahead count from now.
+    fn set_right(mut self, terms: Terms, now: SystemTime) -> Self {
+        let Leaves { longest, longer_until } = self.leaves;
+        if longest > terms.longest_leaf {
+            self.leaves.longer_until = longer_until.max(after(now, longest));
+        }
+        self.leaves.longest = terms.longest_leaf;
+        let end = self.last_leaf_ends(terms, now);
+        for one in &mut self.published {
+            one.since = one.since.min(now);
+            one.until = one.until.map(|until| until.min(end));
+        }
+        self
+    }
+
+    /// When the last leaf is dead that may have been signed by now.
+    fn last_leaf_ends(&self, terms: Terms, now: SystemTime) -> SystemTime {
+        after(now, terms.longest_leaf).max(self.leaves.longer_until)
     }
 
     fn names(&self, root: &Root) -> bool {
@@ -217,6 +262,11 @@ impl Trust {
             }
         }
     }
+}
+
+/// As far as a clock can show.
+fn after(now: SystemTime, time: Duration) -> SystemTime {
+    now.checked_add(time).unwrap_or(now)
 }
 
 #[cfg(test)]

@@ -6,18 +6,31 @@ use humantime::format_rfc3339_seconds;
 
 use super::Trust;
 
+/// When the authority that waits begins to sign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Follows {
+    /// When its root has travelled.
+    At(SystemTime),
+    /// Its root has travelled, and what it signs by is away.
+    WhenItCanSign,
+}
+
 /// As `prepared: authority 0a1b (injected) signs, 2c3d (injected) follows at 2026-01-02T03:04:05Z; 2 roots`.
-pub(super) fn of(trust: &Trust, activates: Option<SystemTime>) -> String {
+pub(super) fn of(trust: &Trust, active_signs: bool, follows: Option<Follows>) -> String {
     let active = trust.active();
     let mut line = format!(
-        "{}: authority {} ({}) signs",
+        "{}: authority {} ({}) {}",
         trust.stage().name(),
         active.certificate.key_id(),
-        active.origin.name()
+        active.origin.name(),
+        if active_signs { "signs" } else { "cannot sign now" }
     );
-    if let (Some(next), Some(activates)) = (trust.next(), activates) {
+    if let (Some(next), Some(follows)) = (trust.next(), follows) {
         let (key_id, origin) = (next.certificate.key_id(), next.origin.name());
-        line += &format!(", {key_id} ({origin}) follows at {}", format_rfc3339_seconds(activates));
+        line += &match follows {
+            Follows::At(time) => format!(", {key_id} ({origin}) follows at {}", format_rfc3339_seconds(time)),
+            Follows::WhenItCanSign => format!(", {key_id} ({origin}) follows as soon as it can sign"),
+        };
     }
     match trust.roots().count() {
         1 => line + "; 1 root",

@@ -160,6 +160,36 @@ fn a_root_that_is_leaving_goes_on_if_the_offer_that_waits_has_it_too() {
 }
 
 #[test]
+fn a_root_stays_for_the_leaves_of_a_longer_lifetime_that_was_configured_before() {
+    let (old, new) = (known(&root()), known(&root()));
+    let long = Trust::steady(old).stepped(TERMS, start());
+    let shorter = Terms { longest_leaf: HOUR, overlap: MINUTE };
+
+    let restarted = long.stepped(shorter, start() + HOUR);
+    let then = start() + HOUR + MINUTE;
+    let retiring = restarted.clone().offered(new.clone(), start() + HOUR).stepped(shorter, then);
+    assert_eq!(retiring.next_change(shorter), Some(start() + HOUR + TERMS.longest_leaf));
+
+    let later = start() + HOUR + TERMS.longest_leaf;
+    let retiring = restarted.offered(new, later).stepped(shorter, later + MINUTE);
+    assert_eq!(retiring.next_change(shorter), Some(later + MINUTE + HOUR), "all of them are dead by then");
+}
+
+#[test]
+fn what_a_clock_has_noted_that_was_ahead_counts_from_the_right_time() {
+    let (old, new) = (known(&root()), known(&root()));
+    let ahead = start() + 1000 * HOUR;
+    let prepared = Trust::steady(old).offered(new, ahead).stepped(TERMS, ahead);
+
+    let prepared = prepared.stepped(TERMS, start());
+    assert_eq!(prepared.next_change(TERMS), Some(start() + TERMS.overlap));
+
+    let retiring = prepared.stepped(TERMS, ahead);
+    let retiring = retiring.stepped(TERMS, start());
+    assert_eq!(retiring.next_change(TERMS), Some(start() + TERMS.longest_leaf));
+}
+
+#[test]
 fn without_an_overlap_the_next_signs_at_once_and_the_old_root_still_stays() {
     let terms = Terms { overlap: Duration::ZERO, ..TERMS };
     let (old, new) = (known(&root()), known(&root()));
