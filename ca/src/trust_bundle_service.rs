@@ -72,7 +72,8 @@ mod tests {
             let answer = ask(&service).await;
 
             assert_eq!(answer, response(told));
-            assert_eq!(answer.sequence, told.version().unwrap().sequence);
+            let version = told.version().unwrap();
+            assert_eq!((answer.epoch, answer.sequence), (version.epoch, version.sequence));
         }
     }
 

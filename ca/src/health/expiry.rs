@@ -93,5 +93,8 @@ mod tests {
         let renewed = Validity::new(at(100 * HOUR), at(200 * HOUR)).unwrap();
         assert_eq!(alarm.look(renewed, at(101 * HOUR)), None);
         assert_eq!(alarm.look(renewed, at(171 * HOUR)), Some(Alarm::Expiring));
+        let short = Validity::new(at(171 * HOUR), at(172 * HOUR)).unwrap();
+        assert_eq!(alarm.look(short, at(171 * HOUR)), None);
+        assert_eq!(alarm.look(short, at(172 * HOUR - 1)), Some(Alarm::Expiring), "its first");
     }
 }

@@ -180,6 +180,18 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_others_can_read_is_refused() {
+        let (scene, key) = (Scene::new(), PrivateKey::generate().unwrap());
+        scene.write(&key, &key);
+        scene.files().judge().unwrap();
+        files::write_atomically(&scene.files().key, key.to_pkcs8_pem().as_bytes(), 0o644).unwrap();
+
+        let refused = scene.files().judge().unwrap_err();
+
+        assert!(matches!(refused, ServingFileError::Key(_)), "{refused}");
+    }
+
+    #[test]
     fn what_cannot_be_shown_is_refused_and_what_is_shown_stays() {
         let scene = Scene::new();
         assert!(scene.files().judge().unwrap_err().to_string().contains("does not fit"), "another key");
@@ -194,9 +206,10 @@ mod tests {
         fs::remove_file(scene.files().certificate).unwrap();
         assert!(serving.look().unwrap_err().to_string().contains("cannot read"));
 
-        let other = PrivateKey::generate().unwrap();
+        let (other, shown) = (PrivateKey::generate().unwrap(), format!("{:?}", serving.certificate));
         scene.write(&other, &other);
         serving.look().unwrap();
+        assert_ne!(format!("{:?}", serving.certificate), shown);
         assert!(serving.shown == scene.files().read().unwrap());
     }
 }

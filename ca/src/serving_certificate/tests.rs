@@ -9,7 +9,11 @@ use signet_runtime::testing::TokioClock;
 use tokio_util::task::TaskTracker;
 
 use super::*;
-use crate::{audit::testing::LogOnDisk, testing};
+use crate::{
+    audit::testing::LogOnDisk,
+    authority::{Active, Standing},
+    testing,
+};
 
 const DAY: Duration = Duration::from_secs(86_400);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -52,24 +56,29 @@ struct Scene {
 
 impl Scene {
     async fn new(lifetime: Duration, root_lifetime: Duration, away: std::ops::Range<usize>) -> Self {
-        let trust_domain: TrustDomain = "cluster.local".parse().unwrap();
         let (log, clock) = (LogOnDisk::new(), Arc::new(TokioClock::starting_at(start())) as Arc<dyn Clock>);
-        let key = PrivateKey::generate().unwrap();
-        let root = CaCertificate::self_signed(&key, &trust_domain, start(), root_lifetime).unwrap();
-        let bundle = TrustBundle::new(trust_domain, vec![root.der().clone()], None).unwrap();
-        let signer = Arc::new(ScriptedSigner {
-            key: LocalSigner::new(SigningKey::from(key)),
-            clock: Arc::clone(&clock),
-            asked_at: Mutex::default(),
-            away,
-        });
-        let issuer = Assembler::new(Arc::clone(&signer) as _, root, Vec::new());
+        let (signer, issuer, bundle) = root(&clock, root_lifetime, away);
         let audit = log.open_by(Arc::clone(&clock));
         let authority = testing::authority(issuer, bundle, audit, Arc::clone(&clock)).await.unwrap();
         let names = ServingNames { dns_names: vec!["ca.signet.svc".to_owned()], lifetime };
         let renewer = ServingCertificateRenewer::start(authority, names, Arc::clone(&clock)).await.unwrap();
         Self { log, clock, signer, renewer }
     }
+}
+
+/// A new root that signs.
+fn root(
+    clock: &Arc<dyn Clock>,
+    lifetime: Duration,
+    away: std::ops::Range<usize>,
+) -> (Arc<ScriptedSigner>, Assembler, TrustBundle) {
+    let trust_domain: TrustDomain = "cluster.local".parse().unwrap();
+    let key = PrivateKey::generate().unwrap();
+    let root = CaCertificate::self_signed(&key, &trust_domain, start(), lifetime).unwrap();
+    let bundle = TrustBundle::new(trust_domain, vec![root.der().clone()], None).unwrap();
+    let (key, asked_at) = (LocalSigner::new(SigningKey::from(key)), Mutex::default());
+    let signer = Arc::new(ScriptedSigner { key, clock: Arc::clone(clock), asked_at, away });
+    (Arc::clone(&signer), Assembler::new(signer, root, Vec::new()), bundle)
 }
 
 fn start() -> SystemTime {
@@ -90,14 +99,15 @@ async fn the_first_certificate_is_the_authoritys_own_and_audited() {
 #[tokio::test(start_paused = true)]
 async fn it_is_renewed_at_half_of_its_life_again_and_again() {
     let Scene { log: _log, clock, signer, renewer } = Scene::new(DAY, 100 * DAY, 0..0).await;
-    let mut validity = renewer.validity();
+    let (mut validity, certificate) = (renewer.validity(), renewer.certificate());
     let renewing = TaskTracker::new();
     let stop = CancellationToken::new();
     renewing.spawn(renewer.run(stop.clone()));
 
     for renewal in 1..=3 {
-        let old = *validity.borrow_and_update();
+        let (old, shown) = (*validity.borrow_and_update(), format!("{certificate:?}"));
         validity.changed().await.unwrap();
+        assert_ne!(format!("{certificate:?}"), shown, "renewal {renewal} is shown");
         let late = clock.now().duration_since(old.not_before() + old.lifetime() / 2).unwrap();
         assert!(late < Duration::from_secs(1), "renewal {renewal} came {late:?} late");
     }
@@ -106,6 +116,23 @@ async fn it_is_renewed_at_half_of_its_life_again_and_again() {
     renewing.close();
     renewing.wait().await;
     assert_eq!(signer.asked_at.lock().unwrap().len(), 2 + 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_renewed_once_when_another_authority_begins_to_sign() {
+    let Scene { log: _log, clock, signer: _old, renewer } = Scene::new(DAY, 100 * DAY, 0..0).await;
+    let (mut validity, authority) = (renewer.validity(), renewer.authority.clone());
+    let (signer, assembler, bundle) = root(&clock, 100 * DAY, 0..0);
+    let active = Active::here(assembler, bundle.clone(), clock.now()).await.unwrap();
+    let renewing = TaskTracker::new();
+    renewing.spawn(renewer.run(CancellationToken::new()));
+
+    authority.publish(Standing::new(Some(active), bundle));
+
+    validity.changed().await.unwrap();
+    assert!(clock.now() < start() + MINUTE, "half of its life is far");
+    sleep(MINUTE).await;
+    assert_eq!(signer.asked_at.lock().unwrap().len(), 2, "the throw-away one, and ours");
 }
 
 #[tokio::test(start_paused = true)]

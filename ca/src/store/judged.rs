@@ -13,7 +13,7 @@ use crate::trust::{KnownAuthority, Origin, Trust};
 
 /// A directory, as it was found.
 pub(super) struct Judged {
-    /// A state whose parts belong together. `None` without a fault: nothing was ever committed.
+    /// A state whose parts belong together, if there is no fault. `None` without one: nothing was ever committed.
     pub(super) held: Option<Held>,
     /// Everything that keeps a CA from using the directory.
     pub(super) faults: Vec<StoreError>,
@@ -34,7 +34,7 @@ impl Judged {
             None => None,
         };
         let Faults(faults) = faults;
-        Self { held: held.filter(|_| faults.is_empty()), faults }
+        Self { held, faults }
     }
 }
 

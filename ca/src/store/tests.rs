@@ -1,5 +1,7 @@
 //! Every state that a crash, an operator or a second process can bring a directory into.
 
+mod trust;
+
 use std::{fs::Permissions, os::unix::fs::PermissionsExt, time::SystemTime};
 
 use signet_identity::{BundleVersion, Clock, ManualClock};

@@ -76,3 +76,38 @@ impl KnownAuthority {
         self.roots.iter().filter(|root| *root == top || verify_link(top, root).is_ok()).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use signet_identity::{PrivateKey, testing::TestAuthority};
+
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn an_authority_ends_with_the_first_of_its_path_but_with_the_last_root_that_it_leads_to() {
+        let now = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let (key, trust_domain) = (PrivateKey::generate().unwrap(), "cluster.local".parse().unwrap());
+        let root = |lives| CaCertificate::self_signed(&key, &trust_domain, now, lives).unwrap();
+        let [short, long] = [root(HOUR), root(3 * HOUR)];
+        let stranger = TestAuthority::new("cluster.local", now).certificate().clone();
+        for (signs, roots, end) in [
+            (&short, vec![&short], HOUR),
+            (&long, vec![&short], HOUR),
+            (&long, vec![&short, &long], 3 * HOUR),
+            (&long, vec![&short, &stranger], HOUR),
+        ] {
+            let known = KnownAuthority {
+                origin: Origin::Local,
+                certificate: signs.clone(),
+                intermediates: Vec::new(),
+                roots: roots.iter().map(|root| root.der().clone()).collect(),
+                key: None,
+            };
+            assert_eq!(known.end(), now + end, "{} roots", roots.len());
+        }
+    }
+}

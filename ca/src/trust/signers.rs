@@ -84,9 +84,7 @@ impl Signers {
     /// The same signers where `after` has followed on `before`.
     pub(super) fn following(self, before: &Trust, after: &Trust) -> Self {
         match (before.next(), after.next()) {
-            (Some(_), None) if !after.active().is_same(before.active()) => {
-                Self { active: self.next, next: None }
-            }
+            (Some(_), None) => Self { active: self.next, next: None },
             _ => self,
         }
     }

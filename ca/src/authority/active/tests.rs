@@ -93,6 +93,23 @@ async fn an_honest_answer_is_handed_out() {
 }
 
 #[tokio::test]
+async fn an_answer_may_be_longer_than_granted_by_what_two_clocks_differ() {
+    let change: Change = |leaf, now| leaf.valid(now, now + HOUR + Duration::from_secs(60));
+    let (outcome, _) = issued(Foreigner { change, ..honest() }, None).await;
+
+    assert_eq!(outcome, Ok(()));
+}
+
+#[test]
+fn whoever_signs_for_workloads_only_is_not_asked_for_the_cas_own_certificate() {
+    let foreign = Foreign { workloads: Arc::new(honest()), serving: None, doubts: None };
+
+    let refused = foreign.issuer_for(&Requester::Authority).err();
+
+    assert!(matches!(refused, Some(IssueError::NoServingIssuer)), "{refused:?}");
+}
+
+#[tokio::test]
 async fn a_wrong_answer_is_refused_and_audited_and_never_handed_out() {
     let changes: [(&str, Change, &str); 7] = [
         (

@@ -1,14 +1,23 @@
 //! A real state directory, real keys, and a clock that is advanced.
 
+mod elsewhere;
+mod restarts;
+mod trouble;
+
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
+use futures_util::future::join;
 use signet_identity::{Approved, ManualClock, PrivateKey, SigningKey, X509Svid, testing::TestAuthority};
 use signet_runtime::RequestId;
 use tempfile::TempDir;
-use tokio::time::Instant;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout},
+};
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::{
@@ -17,6 +26,7 @@ use crate::{
     store::StoreSettings,
 };
 
+const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 const SETTINGS: Settings =
@@ -150,7 +160,8 @@ async fn every_change_of_the_roots_has_a_higher_sequence_and_nothing_else_has() 
     let scene = Scene::new();
     let (old, new) = (scene.root(), scene.root());
     let mut driver = scene.started_with(&old).await;
-    let sequence = |driver: &Driver| driver.standing().unwrap().bundle.version().unwrap().sequence;
+    let version = |driver: &Driver| driver.standing().unwrap().bundle.version().unwrap();
+    let (epoch, sequence) = (version(&driver).epoch, |driver: &Driver| version(driver).sequence);
     let mut seen = vec![sequence(&driver)];
 
     driver.take(offer(&old.intermediate(scene.clock().now()))).await.unwrap();
@@ -165,56 +176,28 @@ async fn every_change_of_the_roots_has_a_higher_sequence_and_nothing_else_has() 
     seen.push(sequence(&driver));
 
     assert_eq!(seen, [1, 1, 2, 2, 3], "an intermediate, a new root, its turn, the old root's end");
+
+    for sequence_then in [4, 5] {
+        driver.take(offer(&scene.root())).await.unwrap();
+        assert_eq!((roots(&driver), sequence(&driver)), (2, sequence_then), "a root in place of another");
+    }
+    assert_eq!(version(&driver).epoch, epoch);
 }
 
 #[tokio::test]
-async fn a_restart_in_any_state_goes_on_where_it_was() {
+async fn an_authority_that_is_over_is_followed_as_soon_as_agents_can_have_the_new_root() {
     let scene = Scene::new();
-    let (old, new) = (scene.root(), scene.root());
-    let mut driver = scene.started_with(&old).await;
+    let (root, now) = (scene.root(), scene.clock().now());
+    let short = root.intermediate_with(now, |params| params.not_after = (now + HOUR).into());
+    let (mut driver, new) = (scene.started_with(&short).await, scene.root());
     driver.take(offer(&new)).await.unwrap();
-    assert_eq!(scene.kept_keys().len(), 1, "the files have the next key by now: the old one is kept");
-    drop(driver);
 
-    scene.clock().advance(HOUR);
-    let mut driver = scene.start().await;
-    assert_eq!((signs(&driver), roots(&driver)), (Some(old.certificate().key_id()), 2), "prepared");
-    driver.take(offer(&new)).await.unwrap();
-    scene.clock().advance(SETTINGS.overlap - HOUR);
+    scene.clock().advance(HOUR - MINUTE);
     driver.step().unwrap();
-    assert_eq!(signs(&driver), Some(new.certificate().key_id()), "the overlap counts from its beginning");
-    assert_eq!(scene.kept_keys(), [""; 0].map(PathBuf::from), "the copy is gone when nobody needs it");
-    drop(driver);
+    assert_eq!(signs(&driver), Some(short.certificate().key_id()), "as long as it can");
 
-    let mut driver = scene.start().await;
-    assert_eq!((signs(&driver), roots(&driver)), (None, 2), "retiring, and the key is with the operator");
-    driver.take(offer(&new)).await.unwrap();
-    assert_eq!((signs(&driver), roots(&driver)), (Some(new.certificate().key_id()), 2));
-    scene.clock().advance(SETTINGS.longest_leaf);
+    scene.clock().advance(2 * MINUTE);
     driver.step().unwrap();
-    assert_eq!(roots(&driver), 1, "steady");
-}
-
-#[tokio::test]
-async fn a_restart_without_the_old_key_issues_nothing_until_agents_can_have_the_new_root() {
-    let scene = Scene::with(Settings { keep_key: false, ..SETTINGS });
-    let (old, new) = (scene.root(), scene.root());
-    let mut driver = scene.started_with(&old).await;
-    driver.take(offer(&new)).await.unwrap();
-    assert_eq!(scene.kept_keys(), [""; 0].map(PathBuf::from));
-    drop(driver);
-
-    let mut driver = scene.start().await;
-    driver.take(offer(&new)).await.unwrap();
-    let until = Some(scene.clock().now() + 3 * MINUTE);
-    let refused = scene.issued(&driver).await;
-    assert!(
-        matches!(&refused, Err(IssueError::NobodySigns { until: told }) if *told == until),
-        "{refused:?}"
-    );
-    scene.clock().advance(3 * MINUTE);
-    driver.step().unwrap();
-
     assert_eq!(signs(&driver), Some(new.certificate().key_id()));
 }
 
@@ -286,40 +269,6 @@ async fn a_bundle_that_is_full_takes_no_further_root() {
 }
 
 #[tokio::test]
-async fn the_authority_of_the_last_run_goes_on_while_another_kind_waits() {
-    let scene = Scene::with(Settings { keep_key: false, ..SETTINGS });
-    let (old, new) = (scene.root(), scene.root());
-    drop(scene.started_with(&old).await);
-    let mut driver = scene.start().await;
-    assert_eq!(driver.silent_origin(), Some(Origin::Injected));
-
-    driver.revive(offer(&old)).await.unwrap();
-    driver.take(Offer { origin: Origin::VaultIntermediate, ..offer(&new) }).await.unwrap();
-    assert_eq!((driver.silent_origin(), signs(&driver)), (None, Some(old.certificate().key_id())));
-    drop(driver);
-
-    scene.clock().advance(HOUR);
-    let mut driver = scene.start().await;
-    driver.revive(offer(&old.intermediate(scene.clock().now()))).await.unwrap();
-    assert_eq!(roots(&driver), 2, "what waits goes on waiting");
-    driver.take(Offer { origin: Origin::VaultIntermediate, ..offer(&new) }).await.unwrap();
-    scene.clock().advance(SETTINGS.overlap - HOUR);
-    driver.step().unwrap();
-    assert_eq!(signs(&driver), Some(new.certificate().key_id()));
-}
-
-#[tokio::test]
-async fn only_the_authority_of_the_last_run_can_go_on() {
-    let scene = Scene::new();
-    drop(scene.started_with(&scene.root()).await);
-    let mut driver = scene.start().await;
-
-    let refused = driver.revive(offer(&scene.root())).await.unwrap_err();
-
-    assert!(matches!(refused, OfferRefused::Another), "{refused}");
-}
-
-#[tokio::test]
 async fn leaves_never_outlive_what_stands_above_their_signer() {
     let scene = Scene::new();
     let root = scene.root();
@@ -334,6 +283,40 @@ async fn leaves_never_outlive_what_stands_above_their_signer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn time_is_looked_at_when_something_is_due_and_often_in_any_case() {
+    let scene = Scene::new();
+    let mut driver = scene.started_with(&scene.root()).await;
+    assert_eq!(driver.until_next_look(), 30 * SECOND, "nothing is under way");
+    driver.take(offer(&scene.root())).await.unwrap();
+    assert_eq!(driver.until_next_look(), 30 * SECOND, "in a day");
+
+    scene.clock().advance(SETTINGS.overlap - 7 * SECOND);
+    assert_eq!(driver.until_next_look(), 7 * SECOND);
+}
+
+#[tokio::test]
+async fn what_a_source_offers_is_published_while_the_driver_runs() {
+    let scene = Scene::new();
+    let (driver, new) = (scene.started_with(&scene.root()).await, scene.root());
+    let readiness = driver.readiness.clone();
+    let authority =
+        Authority::new(driver.standing().unwrap(), scene.log.open(), Arc::clone(scene.clock()) as _);
+    let (source, offers) = mpsc::channel(1);
+    let (mut changes, stop) = (authority.changes(), CancellationToken::new());
+    let running = driver.run(authority.clone(), offers, stop.clone());
+    let scenario = async {
+        source.send(Ok(offer(&new))).await.unwrap();
+        changes.changed().await.unwrap();
+        stop.cancel();
+    };
+
+    timeout(MINUTE, join(running, scenario)).await.unwrap();
+
+    assert_eq!(authority.bundle().authorities().len(), 2);
+    assert!(readiness.to_string().contains("trust: prepared: authority "), "{readiness}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_source_says_is_on_the_status_page() {
     let scene = Scene::new();
     let mut driver = scene.started_with(&scene.root()).await;
@@ -345,121 +328,4 @@ async fn what_a_source_says_is_on_the_status_page() {
     assert!(driver.readiness.to_string().contains("source of the authority: what it offers is refused: "));
     driver.hear(Ok(offer(&scene.root()))).await;
     assert!(driver.readiness.to_string().contains("source of the authority: good"));
-}
-
-/// The state cannot be written from here on.
-fn block(scene: &Scene) -> PathBuf {
-    let state = scene.state.path().join("state.json");
-    fs::rename(&state, scene.state.path().join("aside")).unwrap();
-    fs::create_dir(&state).unwrap();
-    state
-}
-
-#[tokio::test]
-async fn a_change_that_is_durable_is_made_though_its_export_fails() {
-    let scene = Scene::new();
-    let (old, new) = (scene.root(), scene.root());
-    let mut driver = scene.started_with(&old).await;
-    driver.take(offer(&new)).await.unwrap();
-    let export = scene.state.path().join("root-cert.pem");
-    fs::remove_file(&export).unwrap();
-    fs::create_dir(&export).unwrap();
-    scene.clock().advance(SETTINGS.overlap);
-
-    driver.step().unwrap_err();
-    assert_eq!((signs(&driver), roots(&driver)), (Some(new.certificate().key_id()), 2));
-
-    fs::remove_dir(&export).unwrap();
-    driver.step().unwrap();
-    assert_eq!(fs::read_to_string(&export).unwrap(), driver.standing().unwrap().bundle.to_pem());
-}
-
-#[tokio::test]
-async fn an_authority_that_cannot_sign_takes_nobodys_place() {
-    let scene = Scene::new();
-    let (old, new) = (scene.root(), scene.root());
-    let mut driver = scene.started_with(&old).await;
-    driver.take(offer(&new)).await.unwrap();
-    drop(driver);
-
-    let mut driver = scene.start().await;
-    scene.clock().advance(SETTINGS.overlap + HOUR);
-    driver.look().await;
-    assert_eq!((signs(&driver), roots(&driver)), (Some(old.certificate().key_id()), 2));
-    assert_eq!(scene.kept_keys().len(), 1, "it is still needed");
-    assert_eq!(driver.follows(scene.clock().now()), Some(Follows::WhenItCanSign));
-    scene.issued(&driver).await.unwrap();
-
-    driver.take(offer(&new)).await.unwrap();
-    assert_eq!(signs(&driver), Some(new.certificate().key_id()), "its root has travelled meanwhile");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_refused_offer_is_tried_again_though_its_source_says_it_once() {
-    let scene = Scene::new();
-    let (old, new) = (scene.root(), scene.root());
-    let mut driver = scene.started_with(&old).await;
-    let state = block(&scene);
-    driver.hear(Ok(offer(&new))).await;
-    assert_eq!(roots(&driver), 1);
-    let mut waits = vec![driver.until_next_look().as_secs()];
-    for _ in 0..6 {
-        driver.look().await;
-        waits.push(driver.until_next_look().as_secs());
-    }
-    assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30], "rarely, on a disk that is full");
-
-    fs::remove_dir(&state).unwrap();
-    driver.look().await;
-
-    assert_eq!(roots(&driver), 2);
-    assert!(driver.readiness.to_string().contains("source of the authority: good"));
-    assert_eq!(driver.until_next_look().as_secs(), 30);
-}
-
-#[tokio::test]
-async fn a_source_that_takes_its_offer_back_is_believed() {
-    let scene = Scene::new();
-    let mut driver = scene.started_with(&scene.root()).await;
-    let state = block(&scene);
-    driver.hear(Ok(offer(&scene.root()))).await;
-
-    driver.hear(Err(SourceFault("ca-key.pem: it is not PEM".to_owned()))).await;
-    fs::remove_dir(&state).unwrap();
-    driver.look().await;
-
-    assert_eq!(roots(&driver), 1);
-}
-
-#[tokio::test]
-async fn a_change_that_is_due_and_not_durable_is_tried_again_and_rarely() {
-    let scene = Scene::new();
-    let (old, new) = (scene.root(), scene.root());
-    let mut driver = scene.started_with(&old).await;
-    driver.take(offer(&new)).await.unwrap();
-    let state = block(&scene);
-    scene.clock().advance(SETTINGS.overlap);
-    let mut waits = Vec::new();
-    for _ in 0..3 {
-        driver.look().await;
-        waits.push(driver.until_next_look().as_secs());
-    }
-    assert_eq!((waits, signs(&driver)), (vec![1, 2, 4], Some(old.certificate().key_id())));
-
-    fs::remove_dir(&state).unwrap();
-    driver.look().await;
-    assert_eq!(signs(&driver), Some(new.certificate().key_id()));
-}
-
-#[tokio::test]
-async fn whoever_is_refused_because_nobody_signs_is_in_the_audit() {
-    let scene = Scene::new();
-    let mut driver = scene.started_with(&scene.root()).await;
-    drop(driver);
-    driver = scene.start().await;
-
-    let refused = scene.issued(&driver).await.unwrap_err();
-
-    assert!(matches!(refused, IssueError::NobodySigns { until: None }), "{refused:?}");
-    assert_eq!(scene.log.events().last().map(String::as_str), Some("refused"));
 }

@@ -3,7 +3,8 @@
 use std::{collections::HashMap, sync::LazyLock};
 
 use proptest::prelude::*;
-use signet_identity::testing::TestAuthority;
+use serde_json::json;
+use signet_identity::{CaCertificate, PrivateKey, testing::TestAuthority};
 
 use super::*;
 use crate::trust::Origin;
@@ -102,6 +103,46 @@ fn a_root_that_was_added_beforehand_has_travelled_when_its_time_is_over_and_not_
 }
 
 #[test]
+fn another_path_for_the_same_signer_is_taken_at_once() {
+    let old = known(&root().intermediate(start()));
+    let without_itself = KnownAuthority { intermediates: Vec::new(), ..old.clone() };
+
+    let trust = Trust::steady(old).offered(without_itself.clone(), start()).stepped(TERMS, start());
+
+    assert_eq!(trust.active(), &without_itself);
+}
+
+#[test]
+fn a_root_that_is_made_anew_for_its_key_signs_at_once_for_the_old_one_leads_to_it() {
+    let (key, trust_domain) = (PrivateKey::generate().unwrap(), "cluster.local".parse().unwrap());
+    let [old, new] = [1, 2].map(|lives| {
+        let certificate = CaCertificate::self_signed(&key, &trust_domain, start(), lives * HOUR).unwrap();
+        let roots = vec![certificate.der().clone()];
+        KnownAuthority { certificate, roots, ..known(&root()) }
+    });
+    let new = with_root_of(&new, &old);
+
+    let trust = Trust::steady(old).offered(new.clone(), start()).stepped(TERMS, start());
+
+    assert_eq!((trust.stage(), trust.active()), (Stage::Steady, &new));
+}
+
+#[test]
+fn a_key_that_the_state_has_is_kept_when_its_authority_comes_from_elsewhere_or_goes_on() {
+    let key: KeyRef =
+        serde_json::from_value(json!({"file": "key-0123456789abcdef0123456789abcdef.pem"})).unwrap();
+    let root = root();
+    let from_elsewhere = known(&root);
+    let ours = KnownAuthority { key: Some(key.clone()), ..from_elsewhere.clone() };
+    let trust = Trust::steady(ours);
+
+    assert_eq!(trust.clone().offered(from_elsewhere.clone(), start()).active().key, Some(key.clone()));
+    assert_eq!(trust.clone().revived(from_elsewhere).unwrap().active().key, Some(key));
+    let another = known(&root.intermediate(start()));
+    assert_eq!(trust.revived(another).unwrap().active().key, None, "it is not the key of this one");
+}
+
+#[test]
 fn an_offer_that_is_taken_back_leaves_nothing_behind() {
     let (old, new) = (known(&root()), known(&root()));
     let trust = Trust::steady(old.clone()).offered(new, start()).offered(old.clone(), start() + HOUR);
@@ -190,6 +231,21 @@ fn what_a_clock_has_noted_that_was_ahead_counts_from_the_right_time() {
 }
 
 #[test]
+fn a_root_that_is_leaving_goes_when_its_own_last_leaf_is_dead_whatever_follows_on_what_followed() {
+    let [first, second, third] = [(); 3].map(|()| known(&root()));
+    let terms = Terms { overlap: Duration::ZERO, ..TERMS };
+    let trust = Trust::steady(first.clone()).offered(second, start()).stepped(terms, start());
+    let later = start() + TERMS.longest_leaf - HOUR;
+    let trust = trust.offered(third, later).stepped(terms, later);
+    assert_eq!(roots(&trust).len(), 3);
+
+    let trust = trust.stepped(terms, start() + TERMS.longest_leaf);
+
+    assert!(!roots(&trust).contains(&first.roots[0]));
+    assert_eq!(roots(&trust).len(), 2);
+}
+
+#[test]
 fn without_an_overlap_the_next_signs_at_once_and_the_old_root_still_stays() {
     let terms = Terms { overlap: Duration::ZERO, ..TERMS };
     let (old, new) = (known(&root()), known(&root()));
@@ -208,6 +264,17 @@ fn an_authority_that_cannot_sign_any_more_is_followed_as_soon_as_agents_can_have
     assert_eq!(trust.next_change(TERMS.hastened()), Some(start() + 3 * MINUTE));
     assert_eq!(trust.clone().stepped(TERMS.hastened(), start() + 2 * MINUTE).active(), &old);
     assert_eq!(trust.stepped(TERMS.hastened(), start() + 3 * MINUTE).active(), &new);
+}
+
+#[test]
+fn a_root_that_is_signed_under_already_needs_no_further_overlap_however_soon_it_came() {
+    let (old, new) = (known(&root()), root());
+    let (then, next) = (start() + 3 * MINUTE, known(&new.intermediate(start())));
+    let trust = Trust::steady(old).offered(known(&new), start()).stepped(TERMS.hastened(), then);
+
+    let trust = trust.offered(next.clone(), then).stepped(TERMS, then);
+
+    assert_eq!(trust.active(), &next);
 }
 
 #[test]
