@@ -35,6 +35,9 @@ pub(super) struct Answer<T> {
 #[derive(Deserialize)]
 pub(super) struct Auth {
     pub(super) client_token: Zeroizing<String>,
+    /// `service` or `batch`.
+    #[serde(default)]
+    pub(super) token_type: String,
     /// In seconds; 0: for ever.
     pub(super) lease_duration: u64,
     pub(super) renewable: bool,

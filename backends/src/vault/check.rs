@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use self::{attempt::Attempt, finding::Findings, permission::Permission};
-use super::{AuthMethod, IssuerChain, IssuerPath, Login, VaultClient, VaultConfig, VaultError, VaultSession};
+use super::{IssuerChain, IssuerPath, Login, VaultClient, VaultConfig, VaultError, VaultSession};
 
 pub use finding::{Finding, Verdict};
 
@@ -91,10 +91,7 @@ impl VaultCheck<'_> {
         let mut findings = Findings::new(tell);
         if let Some(session) = self.session(&mut findings).await {
             self.beyond_login(&session, &mut findings).await;
-            // A token out of a file is somebody else's.
-            if !matches!(session.client().config().auth.method, AuthMethod::TokenFile { .. }) {
-                let _it_ends_by_itself = session.close(patience(session.client())).await;
-            }
+            let _it_ends_by_itself = session.close(patience(session.client())).await;
         }
         findings.worst()
     }

@@ -42,6 +42,12 @@ impl Login {
         }
     }
 
+    /// Whether whoever logs in is given a token of his own, to do away with when it is needed no more. One out of a
+    /// file is somebody else's.
+    pub(super) fn makes_tokens(&self, method: &AuthMethod) -> bool {
+        !matches!((self, method), (Self::Configured, AuthMethod::TokenFile { .. }))
+    }
+
     async fn once(&self, client: &VaultClient, deadline: Instant) -> Result<Auth, VaultError> {
         let AuthConfig { mount, method } = &client.config().auth;
         if let (Self::Configured, AuthMethod::TokenFile { token_file }) = (self, method) {
@@ -103,6 +109,8 @@ async fn adopt(
 ) -> Result<Auth, VaultError> {
     #[derive(serde::Deserialize)]
     struct Looked {
+        #[serde(default, rename = "type")]
+        token_type: String,
         #[serde(default)]
         ttl: u64,
         #[serde(default)]
@@ -110,9 +118,9 @@ async fn adopt(
     }
     let request = Request::of(&LookupTokenSelfRequest::default())?;
     let path = request.path.clone();
-    let Looked { ttl, renewable } =
+    let Looked { token_type, ttl, renewable } =
         client.ask::<Looked>(&request, Some(&token), deadline).await?.required(&path)?;
-    Ok(Auth { client_token: token, lease_duration: ttl, renewable })
+    Ok(Auth { client_token: token, token_type, lease_duration: ttl, renewable })
 }
 
 /// A login has no token whose policy could be at fault. To one by Kubernetes, Vault answers 403 whatever went wrong with

@@ -2,7 +2,8 @@
 //!
 //! A token is renewed by whoever uses it when two thirds of its lease, give or take, are over, and replaced
 //! by a new login when it cannot be stretched any further; meanwhile, and if neither succeeds, it serves all
-//! others to its end. One login or renewal is under way at a time, and all who wait for it get its outcome: a
+//! others to its end. Denied something, it may be dead or not: it is replaced by a login that succeeds, and then given
+//! back. One login or renewal is under way at a time, and all who wait for it get its outcome: a
 //! Vault that comes back is asked once, not a thousand times.
 //!
 //! Metrics, after the prefix of the process: `_vault_logins_total` by `outcome`,
@@ -104,11 +105,19 @@ impl VaultSession {
         let token = self.token.swap(None);
         drop(standing);
         let Some(token) = token else { return Ok(()) };
-        let request = Request::of(&RevokeTokenSelfRequest::default())?;
-        match self.client.ask::<serde_json::Value>(&request, Some(&token.secret), deadline).await {
-            Ok(_) | Err(VaultError::Refused { .. } | VaultError::Denied { .. }) => Ok(()),
-            Err(error) => Err(error),
+        match self.give_back(&token, deadline).await {
+            Err(VaultError::Refused { .. } | VaultError::Denied { .. }) => Ok(()),
+            outcome => outcome,
         }
+    }
+
+    /// Only what Vault made for us, and would keep for long.
+    async fn give_back(&self, token: &Token, deadline: Instant) -> Result<(), VaultError> {
+        if token.is_of_a_batch || !self.login.makes_tokens(&self.client.config().auth.method) {
+            return Ok(());
+        }
+        let request = Request::of(&RevokeTokenSelfRequest::default())?;
+        self.client.ask::<serde_json::Value>(&request, Some(&token.secret), deadline).await.map(drop)
     }
 
     /// A token that lives, and is not `dead`.
@@ -127,17 +136,19 @@ impl VaultSession {
         if let Some(token) = held().filter(|token| token.due(Instant::now()) != Due::Login) {
             return Ok(token);
         }
-        self.token.store(None);
         if let Some(failed) = &standing.failed
             && (Instant::now() < failed.until || self.logins.load(Ordering::Acquire) != seen)
         {
             return Err(VaultError::Login(Arc::clone(&failed.error)));
         }
-        let obtained = match dead {
-            None => identity,
-            Some(_) => |token: Token| token.instead_of_a_denied_one(Instant::now()),
-        };
-        self.logged_in(&mut standing, obtained, deadline).await
+        let Some(dead) = dead else { return self.logged_in(&mut standing, identity, deadline).await };
+        let obtained = |token: Token| token.instead_of_a_denied_one(Instant::now());
+        let fresh = self.logged_in(&mut standing, obtained, deadline).await?;
+        drop(standing);
+        if let Err(error) = self.give_back(dead, deadline.min(Instant::now() + PATIENCE)).await {
+            tracing::debug!(error = %chain(&error), "a denied Vault token was not given back; it may be dead");
+        }
+        Ok(fresh)
     }
 
     async fn alone(&self, deadline: Instant) -> Result<MutexGuard<'_, Standing>, VaultError> {
@@ -215,7 +226,7 @@ impl VaultSession {
     }
 }
 
-/// What whoever prolongs a token that still serves is held up for.
+/// What whoever prolongs a token that still serves, or gives one back, is held up for.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 const FIRST_WAIT: Duration = Duration::from_millis(500);

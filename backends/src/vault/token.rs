@@ -8,8 +8,11 @@ use zeroize::Zeroizing;
 use super::answer::Auth;
 
 /// A token of Vault's. Zeroised when nobody uses it any more.
+#[derive(Clone)]
 pub(super) struct Token {
     pub(super) secret: Zeroizing<String>,
+    /// One of a batch ends by itself and not before.
+    pub(super) is_of_a_batch: bool,
     /// When it was obtained instead of one that was denied something.
     replaced_another: Option<Instant>,
     /// `None`: it does not end.
@@ -43,7 +46,8 @@ impl Token {
             renewable: auth.renewable,
             full,
         });
-        Self { secret: auth.client_token, replaced_another: None, lease }
+        let is_of_a_batch = auth.token_type == BATCH;
+        Self { secret: auth.client_token, is_of_a_batch, replaced_another: None, lease }
     }
 
     /// The same, as one that takes the place of a denied one.
@@ -75,18 +79,14 @@ impl Token {
         }
         let renew_at = now + renewed_after(given, jitter);
         let lease = Lease { ends: now + given, renew_at, renewable: auth.renewable, ..lease };
-        Some(Self {
-            secret: self.secret.clone(),
-            replaced_another: self.replaced_another,
-            lease: Some(lease),
-        })
+        Some(Self { lease: Some(lease), ..self.clone() })
     }
 
     /// The same, to be renewed a little later.
     pub(super) fn later(&self, now: Instant) -> Self {
         let lease =
             self.lease.map(|lease| Lease { renew_at: now + PAUSE.min((lease.ends - now) / 4), ..lease });
-        Self { secret: self.secret.clone(), replaced_another: self.replaced_another, lease }
+        Self { lease, ..self.clone() }
     }
 }
 
@@ -94,6 +94,9 @@ impl Token {
 fn renewed_after(lease: Duration, jitter: f64) -> Duration {
     lease.mul_f64(2.0 / 3.0 + (jitter - 0.5) / 5.0)
 }
+
+/// As Vault calls it.
+const BATCH: &str = "batch";
 
 /// How often a denied token is replaced at most.
 const JUST_NOW: Duration = Duration::from_secs(10);
@@ -112,11 +115,12 @@ mod tests {
     use super::*;
 
     fn service(lease_duration: u64) -> Auth {
-        Auth { client_token: Zeroizing::new("s.secret".to_owned()), lease_duration, renewable: true }
+        let client_token = Zeroizing::new("s.secret".to_owned());
+        Auth { client_token, token_type: "service".to_owned(), lease_duration, renewable: true }
     }
 
     fn batch(lease_duration: u64) -> Auth {
-        Auth { renewable: false, ..service(lease_duration) }
+        Auth { token_type: BATCH.to_owned(), renewable: false, ..service(lease_duration) }
     }
 
     #[tokio::test(start_paused = true)]

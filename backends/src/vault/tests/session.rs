@@ -45,6 +45,18 @@ impl Scene {
         ask(&self.session, "auth/token/lookup-self", soon()).await
     }
 
+    /// With the last request.
+    fn token_shown(&self) -> String {
+        let head = self.vault.seen().pop().unwrap().head;
+        head.split("x-vault-token: ").nth(1).unwrap().lines().next().unwrap().to_owned()
+    }
+
+    async fn lives(&self, token: &str) -> bool {
+        let path = "auth/token/lookup-self".to_owned();
+        let request = Request { method: RequestMethod::GET, path, body: Zeroizing::default() };
+        self.session.client().ask::<Value>(&request, Some(token), soon()).await.is_ok()
+    }
+
     fn logins(&self) -> usize {
         self.vault.count("auth/approle/login")
     }
@@ -196,6 +208,56 @@ async fn what_a_policy_denies_is_told_and_costs_a_login_now_and_then() {
 }
 
 #[tokio::test]
+async fn what_is_denied_one_path_costs_the_others_no_token() {
+    for away in [Act::error(400, "", "invalid secret id"), Act::error(500, "", "no"), Act::Silence] {
+        let told = format!("{away:?}");
+        let scene = Scene::set(service_token()).await;
+        scene.ask().await.unwrap();
+        scene.vault.play(move |seen, _| match seen.head.contains("login") {
+            true => away.clone(),
+            false => Act::Pass,
+        });
+
+        let denied = ask(&scene.session, "sys/mounts", Instant::now() + Duration::from_secs(2)).await;
+
+        assert!(denied.is_err() && scene.logins() > 0, "{told}: {denied:?}");
+        let end = Instant::now() + Duration::from_secs(2);
+        ask(&scene.session, "auth/token/lookup-self", end).await.unwrap();
+        assert_eq!(scene.vault.count("revoke-self"), 0, "{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_denied_token_that_was_replaced_is_given_back() {
+    for (token, given_back) in [(service_token(), 1), (batch_token(), 0)] {
+        let scene = Scene::set(token).await;
+        scene.ask().await.unwrap();
+        let first = scene.token_shown();
+
+        ask(&scene.session, "sys/mounts", soon()).await.unwrap_err();
+
+        assert_eq!(scene.vault.count("revoke-self"), given_back);
+        assert_eq!(scene.lives(&first).await, given_back == 0);
+        scene.ask().await.unwrap();
+        assert_eq!(scene.logins(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_token_out_of_a_file_is_given_back_by_nobody() {
+    let bao = Bao::start().await;
+    let file = bao.token_file(json!({"policies": ["default"], "ttl": "1h"})).await;
+    let auth = format!("auth.method = 'token-file'\nauth.token_file = '{}'", file.display());
+    let vault = Between::before(bao.port).await;
+    let session = VaultSession::new(client(&[vault.port], &auth), Login::Configured);
+
+    ask(&session, "sys/mounts", soon()).await.unwrap_err();
+    session.close(soon()).await.unwrap();
+
+    assert_eq!(vault.count("revoke-self"), 0);
+}
+
+#[tokio::test]
 async fn nobody_waits_for_anothers_login_longer_than_there_is_time() {
     let scene = Scene::set(service_token()).await;
     scene.vault.play(|_, _| Act::Silence);
@@ -240,18 +302,14 @@ async fn a_session_that_is_closed_leaves_no_token_behind() {
         let is_batch = token.get("token_type").is_some();
         let scene = Scene::set(token).await;
         scene.ask().await.unwrap();
-        let head = scene.vault.seen().pop().unwrap().head;
-        let token = head.split("x-vault-token: ").nth(1).unwrap().lines().next().unwrap();
+        let token = scene.token_shown();
 
         scene.session.close(soon()).await.unwrap();
 
-        let path = "auth/token/lookup-self".to_owned();
-        let request = Request { method: RequestMethod::GET, path, body: Zeroizing::default() };
-        let after = scene.session.client().ask::<Value>(&request, Some(token), soon()).await.map(drop);
-        // One of a batch cannot be revoked.
-        assert_eq!(after.is_ok(), is_batch, "{after:?}");
+        // One of a batch cannot be revoked, and is not asked for.
+        assert_eq!(scene.lives(&token).await, is_batch);
         scene.session.close(soon()).await.unwrap();
-        assert_eq!(scene.vault.count("revoke-self"), 1);
+        assert_eq!(scene.vault.count("revoke-self"), usize::from(!is_batch));
     }
 }
 
