@@ -90,17 +90,15 @@ pub enum VaultError {
         /// What it says.
         reason: String,
     },
-    /// Whoever logs in was not confirmed by the API server, or could not be: it does not tell the two apart.
-    #[error(
-        "the API server has not confirmed the token that was shown at {path} (Vault says {reason:?}, whatever the cause); \
-         its service account may be gone or the token over, or Vault cannot reach the API server or may not create \
-         tokenreviews there"
-    )]
+    /// Vault could not find out who logs in, or was told that it is nobody: it does not tell the two apart.
+    #[error("the token that was shown at {path} was not confirmed (Vault says {reason:?}); {remedy}")]
     Unconfirmed {
         /// What was asked for.
         path: String,
         /// What it says.
         reason: String,
+        /// Where to look, by the method.
+        remedy: &'static str,
     },
     /// It understood the request and does not like it: a role's limits, most often.
     #[error("Vault refuses {path}: {reason}")]

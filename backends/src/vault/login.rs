@@ -124,15 +124,32 @@ async fn adopt(
 }
 
 /// A login has no token whose policy could be at fault. To one by Kubernetes, Vault answers 403 whatever went wrong with
-/// the review of the token, an API server that could not be reached among it, and for what it has found out itself.
+/// the review of the token, an API server that could not be reached among it, and for what it has found out itself. To
+/// one by a JWT it answers 400, also if it could not get the keys that tell whether it is good.
 fn refusal(method: &AuthMethod, error: VaultError) -> VaultError {
     match (error, method) {
         (VaultError::Denied { path, reason }, AuthMethod::Kubernetes { .. }) if !is_vaults_own(&reason) => {
-            VaultError::Unconfirmed { path, reason }
+            VaultError::Unconfirmed { path, reason, remedy: REVIEW }
+        }
+        (VaultError::Refused { path, reason }, AuthMethod::Jwt { .. }) if tells_of_no_keys(&reason) => {
+            VaultError::Unconfirmed { path, reason, remedy: KEYS }
         }
         (VaultError::Denied { path, reason }, _) => VaultError::Refused { path, reason },
         (error, _) => error,
     }
+}
+
+const REVIEW: &str = "Vault says so whatever the cause: the service account may be gone or the token over, or Vault cannot \
+                      reach the API server or may not create tokenreviews there";
+
+const KEYS: &str = "Vault cannot get the keys of the issuer of the token: it must reach what `jwks_url` or \
+                    `oidc_discovery_url` of its method names, and may have to be let in there";
+
+/// What it says of the keys (`pathLogin` of the method; `VerifySignature` of go-oidc). The discovery document is got when
+/// the first one logs in.
+fn tells_of_no_keys(reason: &str) -> bool {
+    reason.starts_with("error configuring token validator:")
+        || reason.starts_with("error validating token: error verifying token signature: fetching keys ")
 }
 
 /// Whether Vault has refused a token before it had it reviewed, by what it reads in it (`parseAndValidateJWT` of the

@@ -27,6 +27,10 @@ pub(super) fn of_login(auth: &AuthConfig, error: &VaultError) -> String {
             "a role {role} must be there, and bind the name and the namespace of the service account, and an audience of \
              the token"
         ),
+        AuthMethod::Jwt { .. } if matches!(error, VaultError::Unconfirmed { .. }) => format!(
+            "it has not got the keys of the issuer of the token, and must reach what its jwks_url or oidc_discovery_url \
+             names (`vault read auth/{mount}/config`), by a CA that it trusts, and be let in there"
+        ),
         AuthMethod::Jwt { role, .. } => format!(
             "a `jwt` method must be mounted there (`vault auth list`), know the issuer of the token and its keys, and \
              its role {} must bind the audience and the subject of the token",

@@ -152,8 +152,13 @@ impl Bao {
 
     /// Logs in whoever has a token for the audience `vault` by the key that this port answers with.
     pub(crate) async fn accept_jwt(&self, jwks: u16) {
+        self.accept_jwt_by(json!({"jwks_url": format!("http://127.0.0.1:{jwks}/jwks")})).await;
+    }
+
+    /// The same, by this configuration of the method.
+    pub(crate) async fn accept_jwt_by(&self, config: Value) {
         self.write("sys/auth/jwt", json!({"type": "jwt"})).await;
-        self.write("auth/jwt/config", json!({"jwks_url": format!("http://127.0.0.1:{jwks}/jwks")})).await;
+        self.write("auth/jwt/config", config).await;
         let role = json!({"role_type": "jwt", "bound_audiences": ["vault"], "user_claim": "sub",
             "token_policies": ["signet"]});
         self.write("auth/jwt/role/signet", role).await;

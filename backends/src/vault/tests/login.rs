@@ -45,6 +45,17 @@ fn now() -> SystemTime {
     SystemClock.now()
 }
 
+/// An issuer's documents, but for an error where it is away.
+fn play_issuer(server: &Between, issuer: &DevelopmentIssuer, is_away: fn(usize) -> bool) {
+    let (jwks, url) = (issuer.jwks_json(), format!("http://127.0.0.1:{}", server.port));
+    let discovery = json!({"issuer": url, "jwks_uri": format!("{url}/jwks")}).to_string();
+    server.play(move |seen, before| match seen.head.contains("/jwks") {
+        _ if is_away(before) => Act::error(500, "", "etcd is away"),
+        true => Act::answer(200, "", &jwks),
+        false => Act::answer(200, "", &discovery),
+    });
+}
+
 #[tokio::test]
 async fn a_secret_id_is_read_again_at_each_login() {
     let bao = Bao::start().await;
@@ -81,6 +92,37 @@ async fn a_jwt_logs_in_from_a_file_that_all_may_read_or_by_whoever_holds_it() {
         matches!(&refused, Err(VaultError::Refused { reason, .. }) if reason.contains("audience")),
         "{refused:?}"
     );
+}
+
+#[tokio::test]
+async fn a_jwt_login_outlasts_an_issuer_that_is_away_for_a_moment() {
+    for document in ["/jwks", "/.well-known/openid-configuration"] {
+        let (bao, issuer) = (Bao::start().await, issuer());
+        let api_server = Between::before(0).await;
+        play_issuer(&api_server, &issuer, |_| false);
+        let url = format!("http://127.0.0.1:{}", api_server.port);
+        bao.accept_jwt_by(match document {
+            "/jwks" => json!({"jwks_url": format!("{url}/jwks")}),
+            _ => json!({"oidc_discovery_url": url}),
+        })
+        .await;
+        let held = || Login::Jwt(Zeroizing::new(token(&issuer, "vault")));
+        let client = client(&[bao.port], "auth.method = 'jwt'\nauth.role = 'signet'");
+        // It has nothing in memory of the time when it was configured.
+        bao.seal().await;
+        bao.unseal().await;
+
+        api_server.play(|_, _| Act::error(500, "", "etcd is away"));
+        let away = VaultSession::new(client.clone(), held()).log_in(Instant::now() + HOUR).await.unwrap_err();
+
+        assert!(away.is_temporary() && away.label() == "unconfirmed", "{document}: {away}");
+        assert!(away.to_string().contains("etcd is away"), "{away}");
+        let asked = api_server.count(document);
+        assert!((2..=5).contains(&asked), "{document} asked for {asked} times");
+
+        play_issuer(&api_server, &issuer, |before| before == 0);
+        VaultSession::new(client, held()).log_in(soon()).await.unwrap();
+    }
 }
 
 #[tokio::test]

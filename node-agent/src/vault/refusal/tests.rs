@@ -28,7 +28,7 @@ fn failures() -> Vec<(&'static str, VaultError)> {
             "denied a moment ago",
             VaultError::Login(Arc::new(VaultError::Denied { path: path(), reason: reason() })),
         ),
-        ("unconfirmed", VaultError::Unconfirmed { path: path(), reason: reason() }),
+        ("unconfirmed", VaultError::Unconfirmed { path: path(), reason: reason(), remedy: "" }),
         ("rate limit", VaultError::RateLimited { retry_after: Some(Duration::from_secs(3600)) }),
         ("queue full", VaultError::Overloaded { queue: 1 }),
         ("failing", failing(None)),
