@@ -23,7 +23,7 @@ use signet_runtime::{
     telemetry::TelemetryConfig,
 };
 
-use self::sections::Sections;
+use self::sections::{Occasion, Sections};
 
 pub use self::{
     authority::{AuthorityConfig, InjectedConfig},
@@ -92,7 +92,7 @@ impl Config {
     ) -> Result<Self, Faults> {
         let document = document(file)?;
         let sections = Sections::read(&document, development);
-        sections.judge_files(&document, clock.now());
+        sections.judge_files(&document, Occasion::Start, clock.now());
         let config = sections.checked();
         document.finish(config)
     }
@@ -108,7 +108,8 @@ impl Config {
         document.finish(config)
     }
 
-    /// Finds what [`load`](Self::load) finds, and ports that cannot be had. Returns what an operator should
+    /// Finds what [`load`](Self::load) finds, and more: ports that cannot be had, and injected files that a CA with a state
+    /// would start without. Returns what an operator should
     /// know of a configuration without faults.
     ///
     /// # Errors
@@ -120,7 +121,7 @@ impl Config {
     ) -> Result<Vec<String>, Faults> {
         let document = document(file)?;
         let sections = Sections::read(&document, development);
-        sections.judge_files(&document, clock.now());
+        sections.judge_files(&document, Occasion::Check, clock.now());
         let running = store::holder(&sections.state.directory);
         if running.is_none() {
             sections.judge_ports(&document);

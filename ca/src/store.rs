@@ -356,6 +356,11 @@ pub fn judge(settings: &StoreSettings, now: SystemTime) -> Vec<StoreError> {
     Judged::of(settings, now).faults
 }
 
+/// Whether a CA has committed anything there, whatever that is worth.
+pub fn holds_state(directory: &Path) -> bool {
+    state::path(directory).exists()
+}
+
 fn root_certificate_path(directory: &Path) -> PathBuf {
     directory.join("root-cert.pem")
 }

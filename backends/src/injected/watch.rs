@@ -33,7 +33,8 @@ pub struct WatchConfig {
     /// How often they are looked at though no event came: events get lost, and there are none for what a link
     /// points at, nor on some network file systems.
     pub poll: Duration,
-    /// What a set must be good for; see [`read`](super::read).
+    /// What a set must be good for that follows on another; see [`read`](super::read). The first is better than none
+    /// for as long as it is good at all.
     pub min_remaining: Duration,
 }
 
@@ -49,6 +50,8 @@ pub struct Watch {
     eyes: Option<Arc<Mutex<Eyes>>>,
     happened: Arc<Happened>,
     settling: Settling,
+    /// Whether a good set was told.
+    follows: bool,
 }
 
 impl Watch {
@@ -62,6 +65,7 @@ impl Watch {
             eyes: Some(Arc::new(Mutex::new(eyes))),
             happened,
             settling: Settling::default(),
+            follows: false,
         }
     }
 
@@ -76,7 +80,10 @@ impl Watch {
         loop {
             let (seen, found) = self.look().await;
             match self.settling.look(seen, Instant::now()) {
-                Next::Tell => return found,
+                Next::Tell => {
+                    self.follows |= found.is_ok();
+                    return found;
+                }
                 Next::LookAgain(after) => sleep(after).await,
                 Next::Rest => self.rest().await,
             }
@@ -95,6 +102,7 @@ impl Watch {
     async fn look(&self) -> (Seen, Result<InjectedSet, Faults>) {
         let (eyes, now) = (self.eyes.clone(), self.clock.now());
         let WatchConfig { directory, min_remaining, .. } = self.config.clone();
+        let min_remaining = if self.follows { min_remaining } else { Duration::ZERO };
         let looking = spawn_blocking(move || {
             if let Some(eyes) = eyes {
                 eyes.lock().unwrap_or_else(PoisonError::into_inner).open();

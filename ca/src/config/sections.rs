@@ -19,6 +19,13 @@ use crate::{
     trust::Origin,
 };
 
+/// Why the files are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Occasion {
+    Check,
+    Start,
+}
+
 /// What was read. Its faults are with the document.
 pub(super) struct Sections {
     pub(super) state: StateConfig,
@@ -63,7 +70,7 @@ impl Sections {
 
     /// Adds what is wrong with the files to the faults of `document`. Files of keys that have a fault already
     /// are not those that were meant.
-    pub(super) fn judge_files(&self, document: &Document, now: SystemTime) {
+    pub(super) fn judge_files(&self, document: &Document, occasion: Occasion, now: SystemTime) {
         let directory_is_meant = !document.is_faulty("state.directory");
         if let Some(identity) = &self.identity
             && directory_is_meant
@@ -82,7 +89,7 @@ impl Sections {
             self.judge_audit(document);
         }
         self.judge_vault(document);
-        self.judge_injected(document, now);
+        self.judge_injected(document, occasion, now);
         if let Some(Err(error)) = self.serving.as_ref().map(ServingFiles::judge) {
             document.fault("serving.certificate_file", chain(&error).to_string());
         }
@@ -94,10 +101,15 @@ impl Sections {
         }
     }
 
-    /// Only if they sign.
-    fn judge_injected(&self, document: &Document, now: SystemTime) {
+    /// Only if they sign. A CA that has a state starts without them: it publishes its roots, signs by a key that it has
+    /// kept, and waits for files that are good, as it would if it ran.
+    fn judge_injected(&self, document: &Document, occasion: Occasion, now: SystemTime) {
         let is_meant = self.authority.kind == Origin::Injected && !document.is_faulty("injected.directory");
-        if is_meant && let Err(faults) = injected::read(&self.injected.directory, now, Duration::ZERO) {
+        let can_wait = occasion == Occasion::Start && store::holds_state(&self.state.directory);
+        if is_meant
+            && !can_wait
+            && let Err(faults) = injected::read(&self.injected.directory, now, Duration::ZERO)
+        {
             document.fault("injected.directory", chain(&faults).to_string());
         }
     }

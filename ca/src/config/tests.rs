@@ -5,7 +5,11 @@ use std::{fs::Permissions, os::unix::fs::PermissionsExt, time::Duration};
 use signet_runtime::SystemClock;
 
 use super::*;
-use crate::authn::{Source, Transport};
+use crate::{
+    authn::{Source, Transport},
+    store::{DirectoryStore, StoreSettings},
+    trust::{Origin, Trust},
+};
 
 fn read(text: &str) -> Result<Config, Faults> {
     read_for(text, DevelopmentKeys::Refused, &[])
@@ -198,6 +202,34 @@ fn faults_of_keys_files_and_ports_are_one_list_each_with_its_key() {
     ] {
         assert!(faults.contains(&fault), "{fault} is missing in: {faults}");
     }
+}
+
+#[test]
+fn a_ca_with_a_state_starts_without_good_key_files_and_a_new_one_does_not() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(directory.path(), Permissions::from_mode(0o700)).unwrap();
+    let text = format!(
+        "{FREE_PORTS}[state]\ndirectory = '{}'\n[authority]\nkind = 'injected'\n\
+         [injected]\ndirectory = '/nonexistent/keys'",
+        directory.path().display()
+    );
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &text).unwrap();
+    let load = || Config::load(Some(file.path()), DevelopmentKeys::Accepted, &SystemClock);
+    let fault = "injected.directory: /nonexistent/keys: 1 fault";
+    assert!(load().unwrap_err().to_string().contains(fault));
+
+    let origin = Origin::Injected;
+    let trust_domain = "cluster.local".parse().unwrap();
+    let settings = StoreSettings { directory: directory.path().to_owned(), trust_domain, origin };
+    let mut store = DirectoryStore::open(&settings, SystemClock.now()).unwrap();
+    let (known, _key) = store.local_root(Duration::from_secs(86_400), SystemClock.now()).unwrap();
+    store.commit(Trust::steady(known), SystemClock.now()).unwrap();
+    drop(store);
+
+    load().unwrap();
+    let checked = Config::check(Some(file.path()), DevelopmentKeys::Accepted, &SystemClock);
+    assert!(checked.unwrap_err().to_string().contains(fault));
 }
 
 #[test]

@@ -16,14 +16,15 @@ use crate::injected::{
     testing::{Ca, DAY, Files, Pki, now, write},
 };
 
+const MIN_REMAINING: Duration = Duration::from_secs(60);
+
 const POLL: Duration = Duration::from_secs(10);
 
 /// So that whatever is noticed was an event.
 const NO_POLL: Duration = Duration::from_secs(100 * 86_400);
 
 fn watch(directory: &Path, poll: Duration) -> Watch {
-    let config =
-        WatchConfig { directory: directory.to_owned(), poll, min_remaining: Duration::from_secs(60) };
+    let config = WatchConfig { directory: directory.to_owned(), poll, min_remaining: MIN_REMAINING };
     Watch::new(config, Arc::new(TokioClock::starting_at(now())))
 }
 
@@ -368,4 +369,21 @@ async fn what_a_cancelled_call_has_not_told_the_next_one_tells() {
         assert!(timeout(QUIET / 2, watch.next()).await.is_err());
     }
     assert_eq!(told(&mut watch).await, signer(&pki));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_set_may_end_soon_and_none_that_follows_on_it() {
+    let ends_soon = |name| {
+        let mut pki = Pki::new();
+        let end = now() + MIN_REMAINING - Duration::from_secs(1);
+        pki.signer = pki.between.below_with(name, |params| params.not_after = end.into());
+        pki
+    };
+    let (first, second) = (ends_soon("first"), ends_soon("second"));
+    let mut volume = Volume::with(&first.cacerts());
+    let mut watch = watch(&volume.place.directory, POLL);
+
+    assert_eq!(told(&mut watch).await, signer(&first));
+
+    assert_faults(told_after(&mut watch, || volume.swap(&second.cacerts())).await, "ca-cert.pem");
 }
