@@ -1,5 +1,6 @@
 //! How others log in: for each method, what it takes at the server and what its users are configured with.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -23,6 +24,12 @@ impl VaultAccess {
     /// The section.
     pub fn section(&self) -> &Value {
         &self.0
+    }
+
+    /// Where the token stands, if it is given in a file.
+    pub fn token_file(&self) -> Result<&Path> {
+        let file = self.0.pointer("/auth/token_file").and_then(Value::as_str);
+        file.map(Path::new).context("the token is not in a file")
     }
 
     /// The same, by way of this port of 127.0.0.1, which speaks plain HTTP.
