@@ -139,7 +139,7 @@ fn refusal(method: &AuthMethod, error: VaultError) -> VaultError {
     }
 }
 
-const REVIEW: &str = "Vault says so whatever the cause: the service account may be gone or the token over, or Vault cannot \
+const REVIEW: &str = "it says so whatever the cause: the service account may be gone or the token over, or Vault cannot \
                       reach the API server or may not create tokenreviews there";
 
 const KEYS: &str = "Vault cannot get the keys of the issuer of the token: it must reach what `jwks_url` or \

@@ -82,7 +82,7 @@ fn a_login_waits_for_an_api_server_that_was_killed() {
             poll::until(Instant::now() + START, poll::PACE, fails).await.context("it goes on issuing")?;
         ensure!(matches!(failed, CaError::Unavailable(_)), "{failed:?}");
         for ca in [&mut running, &mut starting] {
-            tells(ca, "the API server has not confirmed the token").await?;
+            tells(ca, "was not confirmed").await?;
         }
         ensure!(timeout(A_WHILE, stream.next()).await.is_err(), "neither answered nor failed");
 
@@ -120,7 +120,7 @@ fn a_service_account_that_is_gone_logs_in_no_more_and_the_words_tell() {
     });
 }
 
-const GONE: &str = "its service account may be gone";
+const GONE: &str = "the service account may be gone";
 
 async fn tells(ca: &mut Ca, what: &str) -> Result<()> {
     let process = ca.daemon().process();
