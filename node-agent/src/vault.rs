@@ -117,6 +117,9 @@ impl Shared {
         let issuers = self.issuers(deadline).await?;
         let chain = self.sign(token, &request, &issuers, deadline).await?;
         let issuers = self.above(&chain, issuers, deadline).await?;
+        if let Some(wait) = issuers.wait(&chain, Instant::now()) {
+            return Err(refusal::too_early(wait));
+        }
         let bundle = issuers.bundle(&self.trust_domain).map_err(refusal::useless_roots)?;
         Ok(Issued { chain, bundle })
     }
@@ -190,11 +193,15 @@ impl Shared {
         let path = found.path(&self.client.config().pki);
         let before = self.issuers.borrow().clone();
         let now = Issuers::after(before, found, path, Instant::now());
-        self.issuers.send_if_modified(|held| {
+        let is_news = self.issuers.send_if_modified(|held| {
             let is_news = held.as_ref() != Some(&now);
             *held = Some(now.clone());
             is_news
         });
+        if is_news {
+            // As over a new connection: whoever hears of it asks for the roots at once.
+            self.reachability.send_modify(|_| {});
+        }
         Ok(now)
     }
 
@@ -211,27 +218,4 @@ impl Shared {
 const CALL_DEADLINE: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
-mod tests {
-    use signet_backends::vault::IssuerPath;
-    use signet_client::Outage;
-    use signet_identity::{CertificateRequest, PrivateKey};
-
-    use super::*;
-
-    /// Before a port that nobody listens on, whose issuer is known from better days.
-    #[tokio::test]
-    async fn a_login_that_failed_leaves_no_session() {
-        let (ca, _keeper) =
-            VaultCa::new(testing::vault_config(), "cluster.local".parse().unwrap(), 10).unwrap();
-        let known = Issuers::after(None, testing::issuer_chain("i"), IssuerPath::OfTheRole, Instant::now());
-        ca.0.issuers.send_replace(Some(known));
-        let identity = "spiffe://cluster.local/ns/a/sa/web".parse().unwrap();
-        let csr = CertificateRequest::pem(&PrivateKey::generate().unwrap(), &identity).unwrap();
-
-        let failed = ca.issue(&Token::new("a.b.c").unwrap(), &csr, None).await;
-
-        assert!(matches!(failed, Err(CaError::Unavailable(Outage::Disconnected { .. }))), "{failed:?}");
-        assert_eq!(*ca.reachability().borrow(), Reachability::Disconnected);
-        ca.0.sessions.release_all(|_| panic!("it would remember the failure"));
-    }
-}
+mod tests;

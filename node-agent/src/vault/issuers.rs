@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rustls_pki_types::CertificateDer;
 use signet_backends::vault::{IssuerChain, IssuerPath};
-use signet_identity::{BundleError, TrustBundle, TrustDomain, verify_link};
+use signet_identity::{BundleError, CertificateSummary, TrustBundle, TrustDomain, verify_link};
 use tokio::time::Instant;
 
 /// The issuer that signs, and the one that is to follow.
@@ -18,13 +18,11 @@ pub(super) struct Issuers {
 impl Issuers {
     /// Vault says that `found` signs, asked by `path`. One that leads to other roots waits until every agent of the mesh
     /// can have heard of them, while the last one, asked by its id, goes on signing. A role's issuer is Vault's choice,
-    /// and the last one is gone with it.
+    /// and the last one is gone with it: then what it signs has to [`wait`](Self::wait).
     pub(super) fn after(before: Option<Self>, found: IssuerChain, path: IssuerPath, now: Instant) -> Self {
-        let by_role = path == IssuerPath::OfTheRole;
         let at_once = |found| Self { signs: found, path, next: None };
         let Some(before) = before else { return at_once(found) };
-        let nothing_new = found.roots.iter().all(|root| before.signs.roots.contains(root));
-        if by_role || nothing_new {
+        if found.roots.iter().all(|root| before.signs.roots.contains(root)) {
             return at_once(found);
         }
         let since = match &before.next {
@@ -41,7 +39,17 @@ impl Issuers {
 
     /// Whether this was signed under one of their roots: the link alone, for it is verified in full where it is served.
     pub(super) fn hold_root_of(&self, chain: &[CertificateDer<'static>]) -> bool {
-        chain.last().is_some_and(|last| self.roots().any(|root| verify_link(last, root).is_ok()))
+        leads_to(chain, self.roots())
+    }
+
+    /// How long this leaf must not be served yet, because proxies of other nodes cannot have its root; for a fifth of its
+    /// life at most, so that one that is renewed late does not end meanwhile.
+    pub(super) fn wait(&self, chain: &[CertificateDer<'static>], now: Instant) -> Option<Duration> {
+        let (_, since) = self.next.as_ref().filter(|_| !leads_to(chain, &self.signs.roots))?;
+        let leaf = chain.first().and_then(|leaf| CertificateSummary::of(leaf).ok());
+        let most = leaf.map_or(OVERLAP, |leaf| leaf.validity().lifetime() / 5);
+        let wait = (*since + OVERLAP.min(most)).saturating_duration_since(now);
+        (!wait.is_zero()).then_some(wait)
     }
 
     /// When looking again changes who signs.
@@ -61,13 +69,24 @@ impl Issuers {
     }
 }
 
+fn leads_to<'a>(
+    chain: &[CertificateDer<'static>],
+    roots: impl IntoIterator<Item = &'a CertificateDer<'static>>,
+) -> bool {
+    chain.last().is_some_and(|last| roots.into_iter().any(|root| verify_link(last, root).is_ok()))
+}
+
 /// Agents look once a minute; one may just have looked, and one may have to look twice.
 const OVERLAP: Duration = Duration::from_secs(180);
 
 #[cfg(test)]
 mod tests {
+    use signet_identity::testing::TestAuthority;
+
     use super::*;
-    use crate::vault::testing::issuer_chain;
+    use crate::vault::testing::{authority, issuer_chain, issuer_of, leaf_of};
+
+    const DAY: Duration = Duration::from_secs(24 * 3600);
 
     fn by_id(before: Option<Issuers>, found: IssuerChain, now: Instant) -> Issuers {
         let path = IssuerPath::Issuer(found.issuer_id.clone());
@@ -108,10 +127,31 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_a_role_chooses_signs_at_once() {
-        let first = Issuers::after(None, issuer_chain("old"), IssuerPath::OfTheRole, Instant::now());
-        let second = Issuers::after(Some(first), issuer_chain("new"), IssuerPath::OfTheRole, Instant::now());
+    async fn a_leaf_of_the_issuer_that_a_role_has_chosen_waits_for_its_root_or_a_fifth_of_its_life() {
+        let ([old, new], now) = ([authority(), authority()], Instant::now());
+        let by_role = |before, found: &TestAuthority| {
+            Issuers::after(before, issuer_of("i", found), IssuerPath::OfTheRole, now)
+        };
+        let issuers = by_role(None, &old);
+        assert_eq!((issuers.wait(&leaf_of(&old, DAY), now), roots(&issuers)), (None, 1));
 
-        assert_eq!((second.signs(), roots(&second)), (&IssuerPath::OfTheRole, 1));
+        let issuers = by_role(Some(issuers), &new);
+
+        assert_eq!(
+            (issuers.signs(), roots(&issuers)),
+            (&IssuerPath::OfTheRole, 2),
+            "its root is told at once"
+        );
+        for (name, leaf, since, wait) in [
+            ("a leaf of the last one", leaf_of(&old, DAY), Duration::ZERO, None),
+            ("a long one at first", leaf_of(&new, DAY), Duration::ZERO, Some(OVERLAP)),
+            ("a long one later", leaf_of(&new, DAY), OVERLAP / 3, Some(OVERLAP * 2 / 3)),
+            ("a long one when proxies have its root", leaf_of(&new, DAY), OVERLAP, None),
+            ("a short one", leaf_of(&new, OVERLAP), Duration::ZERO, Some(OVERLAP / 5)),
+            ("a short one after a fifth of its life", leaf_of(&new, OVERLAP), OVERLAP / 5, None),
+        ] {
+            assert_eq!(issuers.wait(&leaf, now + since), wait, "{name}");
+        }
+        assert_eq!(roots(&by_role(Some(issuers), &old)), 1, "a choice that is taken back leaves nothing");
     }
 }

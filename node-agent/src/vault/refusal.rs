@@ -122,6 +122,16 @@ pub(super) fn identity_asked_for(csr_pem: &str) -> Result<SpiffeId, CaError> {
     }
 }
 
+/// The leaf would be good, and not everywhere yet.
+pub(super) fn too_early(wait: Duration) -> CaError {
+    let message = format!(
+        "Vault signs by another issuer by now, and nothing under its root is served for {} s, until proxies of other \
+         nodes have that root; with `vault.issuer` set, the last one would sign meanwhile",
+        wait.as_secs() + 1
+    );
+    answered(Refusal { retry_after: Some(wait), ..refusal(Code::Unavailable, message) })
+}
+
 pub(super) fn useless_roots(fault: BundleError) -> CaError {
     CaError::MalformedAnswer(AnswerFault::Bundle(fault))
 }

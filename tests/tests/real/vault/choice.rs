@@ -12,10 +12,13 @@ use signet_tests::issuing::Requester;
 use signet_tests::traffic::Traffic;
 use tokio::time::{Instant, sleep};
 
-use super::{HOUR, PLAN, START, Scene};
+use super::{HOUR, PLAN, START, Scene, must_be_strictly_valid};
 
 /// At the latest moment of its renewal a certificate has 5.4 s left: what a change may cost.
 const LEAF: Duration = Duration::from_secs(18);
+
+/// At the latest moment of its renewal it has 7.2 s left, and under a new root it waits for 4.8.
+const LEAF_THAT_WAITS: Duration = Duration::from_secs(24);
 
 /// From the new root in the bundle to the first leaf under it.
 const OVERLAP: Duration = Duration::from_secs(3);
@@ -58,6 +61,29 @@ fn a_ca_follows_at_once_and_says_until_when_it_must_wait_and_no_request_fails() 
         }
         traffic.until_each_has_rotated(1).await.context("under the new root")?;
         traffic.must_be_unharmed().await
+    });
+}
+
+#[test]
+fn an_agent_without_a_ca_lets_the_root_go_first_and_no_request_fails() {
+    alone(async |programs| {
+        let scene = Scene::set().await?;
+        let for_the_ca = scene.openbao.accept_jwt(&scene.stage, &scene.issuer, HOUR).await?;
+        let for_workloads = scene.openbao.accept_workloads(&scene.issuer, HOUR).await?;
+        let plan = Plan { leaf_lifetime: LEAF_THAT_WAITS, ..PLAN };
+        let (mut mesh, openbao) = scene.raise(programs, &plan, SignedBy::Vault(for_the_ca)).await?;
+        mesh.turn_to_vault(for_workloads, LEAF_THAT_WAITS).await?;
+        let mut traffic = Traffic::through(&mesh).await?;
+
+        openbao.rotate_root("root-2").await?;
+        traffic.until_each_has_rotated(1).await.context("under the new root")?;
+
+        must_be_strictly_valid(&mesh, &openbao.root().await?).await?;
+        traffic.must_be_unharmed().await?;
+        let waited =
+            mesh.agent.daemon().metric("signet_agent_renewals_total{outcome=\"unavailable\"}").await?;
+        ensure!(waited > 0.0, "no leaf had to wait for its root");
+        Ok(())
     });
 }
 
