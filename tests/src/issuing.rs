@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use signet::stage::{Ca, TokenIssuer, trust_domain};
 use signet_client::{CaClient, CaError, Issued, IstioCa, Token};
 use signet_identity::{
@@ -36,6 +36,11 @@ impl Requester {
     /// Asks for a certificate.
     pub async fn ask(&self) -> Result<Issued, CaError> {
         self.ca.issue(&self.token, &self.csr, None).await
+    }
+
+    /// Asks for the roots alone.
+    pub async fn bundle(&self) -> Result<TrustBundle> {
+        self.ca.trust_bundle().await?.context("the CA does not tell its roots alone")
     }
 
     /// Verifies an answer in full, under the bundle that came with it.

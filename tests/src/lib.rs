@@ -11,6 +11,7 @@ pub mod faulty;
 pub mod issuing;
 pub mod openssl;
 pub mod pushed;
+pub mod roots_alone;
 pub mod secrets;
 pub mod traffic;
 

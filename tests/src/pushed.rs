@@ -3,7 +3,7 @@
 use std::fs;
 
 use anyhow::{Context, Result};
-use signet::stage::{Mesh, Workload};
+use signet::stage::{Mesh, NodeAgent, Workload};
 use signet_client::Token;
 use signet_client::sds::{Credential, SdsClient};
 use signet_proto::envoy::config::core::v3::DataSource;
@@ -23,8 +23,13 @@ impl Pushed {
     /// To the holder of the token that is in the workload's volume now.
     pub async fn to(mesh: &Mesh, workload: &Workload) -> Result<Self> {
         let token = Token::read(&workload.token_directory().join("token"))?;
+        Self::by(&mesh.agent, token).await
+    }
+
+    /// By that agent, to the holder of a token.
+    pub async fn by(agent: &NodeAgent, token: Token) -> Result<Self> {
         let credential = Credential { header: "authorization".to_owned(), token };
-        let client = SdsClient::connect(mesh.agent.socket()).await?;
+        let client = SdsClient::connect(agent.socket()).await?;
         let push = client.fetch(&["default", "ROOTCA"], &[credential]).await?;
         let (mut chain, mut roots) = (None, None);
         for pushed in push.secrets {
@@ -40,7 +45,7 @@ impl Pushed {
     }
 }
 
-fn text(source: DataSource) -> Option<String> {
+pub(crate) fn text(source: DataSource) -> Option<String> {
     match source.specifier? {
         Specifier::InlineString(text) => Some(text),
         Specifier::InlineBytes(bytes) => String::from_utf8(bytes.to_vec()).ok(),

@@ -15,6 +15,7 @@ mod old_token;
 mod outage;
 mod proxy_secrets;
 mod request;
+mod roots;
 mod rotation;
 mod rotation_test;
 mod sds;
