@@ -16,6 +16,8 @@
 //! other end, that the outcome could not be recorded among them.
 
 mod active;
+mod error;
+mod outcomes;
 #[cfg(test)]
 mod tests;
 
@@ -29,9 +31,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use humantime::format_rfc3339_seconds;
-use signet_backends::IssuerError;
-use signet_identity::{Approved, CaCertificate, Clock, SvidError, TrustBundle, X509Svid};
+use signet_identity::{Approved, CaCertificate, Clock, TrustBundle, X509Svid};
 use signet_runtime::{RequestId, telemetry::chain};
 use tokio::{
     sync::watch,
@@ -39,7 +39,12 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-pub use self::active::{Active, AuthorityError, Foreign};
+use self::outcomes::Outcomes;
+pub use self::{
+    active::{Active, AuthorityError, Foreign},
+    error::IssueError,
+    outcomes::Failing,
+};
 use crate::{
     admission::Admitted,
     audit::{AuditLog, AuditUnavailable, Record, Requester, Signing},
@@ -53,7 +58,7 @@ pub struct Authority {
     audit: AuditLog,
     clock: Arc<dyn Clock>,
     issuing: TaskTracker,
-    metrics: Metrics,
+    outcomes: Outcomes,
 }
 
 /// How things stand: who signs, and whom proxies are to trust. Replaced as a whole.
@@ -66,13 +71,6 @@ pub struct Standing {
     bundle_pem: Arc<str>,
     /// When another authority will sign, if one waits for proxies to have its root.
     followed_at: Option<SystemTime>,
-}
-
-#[derive(Clone)]
-struct Metrics {
-    issued: metrics::Counter,
-    failed: metrics::Counter,
-    issuance_seconds: metrics::Histogram,
 }
 
 /// One certificate to be made, and what the audit says of it.
@@ -101,74 +99,6 @@ pub struct Issuance {
     pub bundle_pem: Arc<str>,
 }
 
-/// Why there is no certificate, ordered by whose fault it is. It is in the audit too, unless the audit is
-/// why.
-#[derive(Debug, thiserror::Error)]
-pub enum IssueError {
-    /// The record of it is not durable. If the certificate was made already, it was discarded.
-    #[error("no certificate leaves without an audit record")]
-    Audit(#[from] AuditUnavailable),
-    /// The issuer made none.
-    #[error(transparent)]
-    Issuer(#[from] IssuerError),
-    /// The issuer made one that leads to none of its roots, and which issuer that is, is not ours to say; it was
-    /// discarded.
-    #[error(
-        "the certificate leads to none of the roots that the authority signs under: Vault may sign by another issuer \
-         by now, which is looked up within a second. Set `vault.issuer`, so that the last one goes on signing until \
-         proxies have the new root"
-    )]
-    AnotherIssuer(#[source] SvidError),
-    /// The issuer made one that peers would refuse; it was discarded.
-    #[error("the issuer made a certificate that peers would refuse")]
-    NotVerified(#[source] SvidError),
-    /// The issuer made one that lives longer than was granted; it was discarded.
-    #[error(
-        "the issuer made a certificate that ends at {}, later than was asked for; it must not give more than the \
-         `ttl` of a request", format_rfc3339_seconds(*ends)
-    )]
-    TooLong {
-        /// Its end.
-        ends: SystemTime,
-    },
-    /// No authority can sign: at start, and when one has ended before its successor may follow.
-    #[error(
-        "no authority can sign now: {}", until.map_or(
-            "what the configured one signs by is away, and `/readyz` says why".to_owned(),
-            |until| format!(
-                "the one that signed until now cannot, and the next must wait until proxies have its root, at {}",
-                format_rfc3339_seconds(until)
-            ),
-        )
-    )]
-    NobodySigns {
-        /// When the next one will, if there is one.
-        until: Option<SystemTime>,
-    },
-    /// Who signs for workloads must not sign for the CA, and nobody else was named.
-    #[error("nobody signs the CA's own certificate: set `vault.serving_role`, or `serving.certificate_file`")]
-    NoServingIssuer,
-    /// A fault of ours, recorded as an outcome like any other.
-    #[error("issuing panicked; what the panic said is on standard error. Please report it")]
-    Panicked,
-    /// The process ended first.
-    #[error("the process is stopping")]
-    Interrupted,
-}
-
-impl IssueError {
-    /// Whether the same request may succeed later without anybody's help.
-    pub fn is_temporary(&self) -> bool {
-        match self {
-            Self::NobodySigns { .. } | Self::AnotherIssuer(_) | Self::Issuer(IssuerError::Unavailable(_)) => {
-                true
-            }
-            Self::Issuer(IssuerError::Vault(error)) => error.is_temporary(),
-            _ => false,
-        }
-    }
-}
-
 impl Standing {
     /// `active` signs, and proxies trust `bundle`, which has the roots of `active` among its own.
     pub fn new(active: Option<Active>, bundle: TrustBundle) -> Self {
@@ -190,14 +120,9 @@ impl Standing {
 impl Authority {
     /// The authority as it stands, until another [`Standing`] is published.
     pub fn new(standing: Standing, audit: AuditLog, clock: Arc<dyn Clock>) -> Self {
-        let metrics = Metrics {
-            issued: metrics::counter!("signet_ca_issuances_total", "outcome" => "issued"),
-            failed: metrics::counter!("signet_ca_issuances_total", "outcome" => "failed"),
-            issuance_seconds: metrics::histogram!("signet_ca_issuance_seconds"),
-        };
         let (standing, changes) =
             (Arc::new(ArcSwap::from_pointee(standing)), Arc::new(watch::Sender::new(())));
-        Self { standing, changes, audit, clock, issuing: TaskTracker::new(), metrics }
+        Self { standing, changes, audit, clock, issuing: TaskTracker::new(), outcomes: Outcomes::new() }
     }
 
     /// From now on things stand so: for each request that comes, and for no request that came before.
@@ -248,6 +173,11 @@ impl Authority {
         Ok(standing.active()?.judge(self.clock.now())?)
     }
 
+    /// Since when no issuance has succeeded, and why the first of them failed; if the last one did.
+    pub fn failing(&self) -> Option<Failing> {
+        self.outcomes.failing()
+    }
+
     /// Waits until the issuances under way have ended and are audited, at most `grace`; says how many have
     /// not.
     ///
@@ -274,19 +204,16 @@ impl Authority {
         let certifying = active.certify(&request.approved, &request.requester, now, deadline);
         let certified = caught(certifying).await;
         let recorded = self.record_outcome(request_id, &certified).await;
-        if recorded.is_ok() {
-            self.metrics.issuance_seconds.record(began.elapsed());
-        }
+        let took = recorded.is_ok().then(|| began.elapsed());
         let issued = recorded.map_err(IssueError::from).and(certified);
-        let counter = if issued.is_ok() { &self.metrics.issued } else { &self.metrics.failed };
-        counter.increment(1);
+        self.outcomes.count(issued.as_ref().err(), took, now);
         let (bundle, bundle_pem) = (Arc::clone(&standing.bundle), Arc::clone(&standing.bundle_pem));
         Ok(Issuance { svid: issued?, bundle, bundle_pem })
     }
 
     /// Nothing was begun.
     async fn refused(&self, request_id: &str, requester: &Requester, error: IssueError) -> IssueError {
-        self.metrics.failed.increment(1);
+        self.outcomes.count(Some(&error), None, self.clock.now());
         let reason = chain(&error).to_string();
         let recorded = self.audit.record(&Record::Refused { request_id, requester, reason: &reason }).await;
         recorded.map_or_else(IssueError::from, |()| error)

@@ -163,6 +163,7 @@ fn describe() {
         "How much of that certificate's life is left, from 1 to 0."
     );
     counter!("signet_ca_authority_offers_total", "What the source of the authority said, by outcome.");
+    gauge!("signet_ca_authority_signs", "1 for the kind of authority that can sign now, by kind; else 0.");
     gauge!("signet_ca_trust_stage", "1 for where a change of trust stands, by stage.");
     counter!("signet_ca_trust_bundle_answers_total", "How often the bundle was told by GetTrustBundle.");
     gauge!("signet_ca_bundle_sequence", "How often the bundle has changed.");

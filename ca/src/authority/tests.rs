@@ -7,7 +7,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use signet_backends::{Assembler, LocalSigner, SignError, Signer};
+use signet_backends::{Assembler, IssuerError, LocalSigner, SignError, Signer};
 use signet_identity::{Expected, ManualClock, PrivateKey, SignatureAlgorithm, SigningKey, TrustDomain};
 use tokio::sync::Semaphore;
 
@@ -233,6 +233,11 @@ async fn a_signer_that_cannot_be_reached_is_audited_and_is_its_own_fault() {
     assert_eq!(scene.log.events(), ["started", "signing", "failed"]);
     let reason = scene.log.lines()[2]["reason"].clone();
     assert_eq!(reason, "no signature could be had: the signing key cannot be reached: cable cut");
+    let since = signet_identity::Clock::now(&*scene.log.clock);
+    scene.log.clock.advance(HOUR);
+    scene.issue().await.unwrap_err();
+    let failing = scene.authority.failing().unwrap();
+    assert_eq!((failing.since, &*failing.reason), (since, reason.as_str().unwrap()));
 }
 
 #[tokio::test]
@@ -265,7 +270,7 @@ async fn with_a_full_disk_the_key_is_not_used() {
 async fn a_certificate_whose_outcome_cannot_be_written_does_not_leave_and_the_outcome_is_not_lost() {
     let mut scene = Scene::with_permits(0).await;
     let counted = Arc::new(AtomicU64::new(0));
-    scene.authority.metrics.issued = metrics::Counter::from_arc(Arc::clone(&counted));
+    scene.authority.outcomes.issued = metrics::Counter::from_arc(Arc::clone(&counted));
     let mut issuing = Box::pin(scene.issue());
     tokio::select! {
         biased;

@@ -3,8 +3,8 @@
 //! Each change is durable in the state directory before anybody sees it, so that a crash between the two repeats it
 //! and never forgets it. An offer that does not prove itself, or cannot be made durable, changes nothing.
 //!
-//! Metrics: `signet_ca_trust_stage` (by `stage`: 1 for where it stands), `signet_ca_bundle_sequence`,
-//! `signet_ca_bundle_roots`, `signet_ca_next_authority_activates_timestamp_seconds` (0: there is none),
+//! Metrics: `signet_ca_authority_signs` (by `kind`: 1 for the one that can sign now), `signet_ca_trust_stage` (by
+//! `stage`: 1 for where it stands), `signet_ca_bundle_sequence`, `signet_ca_bundle_roots`, `signet_ca_next_authority_activates_timestamp_seconds` (0: there is none),
 //! `signet_ca_authority_offers_total` by `outcome` (`taken`, `refused`, `absent`: the source had none).
 
 #[cfg(test)]

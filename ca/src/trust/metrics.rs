@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use signet_identity::TrustBundle;
 
-use super::Stage;
+use super::{Origin, Stage};
 
 /// What became of what a source said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +21,14 @@ pub(super) fn offered(outcome: Outcome) {
         Outcome::Absent => "absent",
     };
     metrics::counter!("signet_ca_authority_offers_total", "outcome" => outcome).increment(1);
+}
+
+/// `signs`: whose key or Vault, if anybody can sign.
+pub(super) fn signing(signs: Option<Origin>) {
+    for kind in [Origin::Local, Origin::Injected, Origin::Vault, Origin::VaultIntermediate] {
+        let value = if signs == Some(kind) { 1.0 } else { 0.0 };
+        metrics::gauge!("signet_ca_authority_signs", "kind" => kind.name()).set(value);
+    }
 }
 
 pub(super) fn standing(stage: Stage, bundle: &TrustBundle, activates: Option<SystemTime>) {

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use humantime::format_rfc3339_seconds;
 
 use super::Trust;
+use crate::authority::Failing;
 
 /// When the authority that waits begins to sign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,4 +37,11 @@ pub(super) fn of(trust: &Trust, active_signs: bool, follows: Option<Follows>) ->
         1 => line + "; 1 root",
         roots => line + &format!("; {roots} roots"),
     }
+}
+
+/// As `good`, or since when nothing is issued and why.
+pub(super) fn issuing(failing: Option<&Failing>) -> String {
+    failing.map_or("good".to_owned(), |Failing { since, reason }| {
+        format!("no certificate since {}: {reason}", format_rfc3339_seconds(*since))
+    })
 }

@@ -83,17 +83,7 @@ impl Scene {
     /// Who signs by what the driver says now: the issuer of a leaf that peers of all published roots accept.
     async fn issued(&self, driver: &Driver) -> Result<X509Svid, IssueError> {
         let standing = driver.standing().unwrap();
-        let authority = Authority::new(standing, self.log.open(), Arc::clone(self.clock()) as _);
-        let key = PrivateKey::generate().unwrap();
-        let approved = Approved::for_the_authority(&trust_domain(), Vec::new(), &key, MINUTE).unwrap();
-        let request = IssueRequest {
-            request_id: RequestId::random(),
-            requester: Requester::Authority,
-            approved,
-            deadline: Instant::now() + MINUTE,
-            place: None,
-        };
-        authority.issue(request).await.map(|issuance| issuance.svid)
+        ask(&Authority::new(standing, self.log.open(), Arc::clone(self.clock()) as _)).await
     }
 
     fn kept_keys(&self) -> Vec<PathBuf> {
@@ -104,6 +94,19 @@ impl Scene {
     fn state(&self) -> String {
         fs::read_to_string(self.state.path().join("state.json")).unwrap()
     }
+}
+
+async fn ask(authority: &Authority) -> Result<X509Svid, IssueError> {
+    let key = PrivateKey::generate().unwrap();
+    let approved = Approved::for_the_authority(&trust_domain(), Vec::new(), &key, MINUTE).unwrap();
+    let request = IssueRequest {
+        request_id: RequestId::random(),
+        requester: Requester::Authority,
+        approved,
+        deadline: Instant::now() + MINUTE,
+        place: None,
+    };
+    authority.issue(request).await.map(|issuance| issuance.svid)
 }
 
 fn name(path: &Path) -> String {
@@ -328,4 +331,41 @@ async fn what_a_source_says_is_on_the_status_page() {
     assert!(driver.readiness.to_string().contains("source of the authority: what it offers is refused: "));
     driver.hear(Ok(offer(&scene.root()))).await;
     assert!(driver.readiness.to_string().contains("source of the authority: good"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_page_says_who_signs_what_follows_and_since_when_nothing_is_issued() {
+    let scene = Scene::new();
+    let (old, new) = (scene.root(), scene.root());
+    let mut driver = scene.started_with(&old).await;
+    driver.take(offer(&new)).await.unwrap();
+    let authority =
+        Authority::new(driver.standing().unwrap(), scene.log.open(), Arc::clone(scene.clock()) as _);
+    let says = |driver: &Driver, words: &str| {
+        driver.report(&authority);
+        let page = driver.readiness.to_string();
+        assert!(page.contains(words), "{words}: {page}");
+    };
+    let [old, new] = [old, new].map(|one| one.certificate().key_id());
+    says(
+        &driver,
+        &format!("trust: prepared: authority {old} (injected) signs, {new} (injected) follows at "),
+    );
+    says(&driver, "issuing: good");
+    drop(driver);
+
+    let mut driver = scene.start().await;
+    scene.clock().advance(SETTINGS.overlap);
+    driver.look().await;
+    says(&driver, &format!("{new} (injected) follows as soon as it can sign; 2 roots"));
+    for kept in scene.kept_keys() {
+        fs::remove_file(kept).unwrap();
+    }
+    drop(driver);
+    let driver = scene.start().await;
+    says(&driver, &format!("authority {old} (injected) cannot sign now"));
+    scene.clock().advance(100 * 365 * 24 * HOUR);
+    let refused = ask(&authority).await.unwrap_err();
+    says(&driver, "issuing: no certificate since 2");
+    says(&driver, &chain(&refused).to_string());
 }

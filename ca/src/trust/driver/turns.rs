@@ -51,7 +51,7 @@ impl Driver {
             if let Some(standing) = self.standing() {
                 authority.publish(standing);
             }
-            self.report();
+            self.report(&authority);
             if stop.run_until_cancelled(self.turn(&mut sources)).await.is_none() {
                 return;
             }
@@ -111,8 +111,11 @@ impl Driver {
     fn conclude(&mut self, outcome: Outcome, remark: String) {
         metrics::offered(outcome);
         let is_known = self.trouble.told.as_ref() == Some(&remark);
-        if outcome != Outcome::Taken && !is_known {
-            tracing::error!(fault = remark, "nobody else is to sign; who did until now goes on");
+        match outcome {
+            _ if is_known => {}
+            Outcome::Taken if self.trouble.told.is_none() => {}
+            Outcome::Taken => tracing::info!("the source of the authority is well again"),
+            _ => tracing::error!(fault = remark, "nobody else is to sign; who did until now goes on"),
         }
         self.readiness.remark("source of the authority", remark.clone());
         self.trouble.told = Some(remark);
@@ -132,12 +135,14 @@ impl Driver {
         due_in.unwrap_or(LOOK_EVERY).clamp(SOONEST, LOOK_EVERY).min(patience)
     }
 
-    fn report(&self) {
+    pub(super) fn report(&self, authority: &Authority) {
         let Some(Held { trust, bundle, .. }) = self.store.held() else { return };
         let now = self.clock.now();
-        let activates = trust.activation(self.terms(&self.signers, now));
-        metrics::standing(trust.stage(), bundle, activates);
-        self.readiness.remark("trust", words::of(trust, self.signers.active_signs(now), self.follows(now)));
+        let (signs, follows) = (self.signers.active_signs(now), self.follows(now));
+        metrics::signing(signs.then_some(trust.active().origin));
+        metrics::standing(trust.stage(), bundle, trust.activation(self.terms(&self.signers, now)));
+        self.readiness.remark("trust", words::of(trust, signs, follows));
+        self.readiness.remark("issuing", words::issuing(authority.failing().as_ref()));
     }
 }
 
