@@ -113,7 +113,8 @@ impl VaultSession {
 
     /// Only what Vault made for us, and would keep for long.
     async fn give_back(&self, token: &Token, deadline: Instant) -> Result<(), VaultError> {
-        if token.is_of_a_batch || !self.login.makes_tokens(&self.client.config().auth.method) {
+        let is_ours = self.login.makes_tokens(&self.client.config().auth.method);
+        if !is_ours || !token.is_worth_revoking(deadline) {
             return Ok(());
         }
         let request = Request::of(&RevokeTokenSelfRequest::default())?;

@@ -12,7 +12,7 @@ use super::answer::Auth;
 pub(super) struct Token {
     pub(super) secret: Zeroizing<String>,
     /// One of a batch ends by itself and not before.
-    pub(super) is_of_a_batch: bool,
+    is_of_a_batch: bool,
     /// When it was obtained instead of one that was denied something.
     replaced_another: Option<Instant>,
     /// `None`: it does not end.
@@ -68,6 +68,11 @@ impl Token {
             Some(lease) if now < lease.renew_at => Due::Nothing,
             Some(_) => Due::Prolongation,
         }
+    }
+
+    /// Whether Vault can be told that it is over, and would not have ended it by then.
+    pub(super) fn is_worth_revoking(&self, by: Instant) -> bool {
+        !self.is_of_a_batch && self.lease.is_none_or(|lease| by < lease.ends)
     }
 
     /// `None`: what the renewal gave is so little that only a login helps.
@@ -136,6 +141,21 @@ mod tests {
         assert_eq!(one_of_a_batch.due(now + Duration::from_secs(67)), Due::Prolongation);
         let endless = Token::of(batch(0), now, 0.5);
         assert_eq!(endless.due(now + Duration::from_secs(1 << 30)), Due::Nothing);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_is_revoked_if_it_can_be_and_would_outlast_that() {
+        let now = Instant::now();
+        for (auth, by, revoked) in [
+            (service(100), 99, true),
+            (service(100), 100, false),
+            (service(0), 1 << 30, true),
+            (batch(100), 0, false),
+        ] {
+            let told = format!("{} for {} s", auth.token_type, auth.lease_duration);
+            let token = Token::of(auth, now, 0.5);
+            assert_eq!(token.is_worth_revoking(now + Duration::from_secs(by)), revoked, "{told}, by {by} s");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,15 +1,16 @@
 //! The one task beside the calls: it looks who signs at Vault, and gives back what the calls leave behind.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
+use futures_util::StreamExt;
 use signet_backends::vault::VaultSession;
 use signet_client::{CaEvent, Reachability};
 use signet_runtime::telemetry::chain;
 use tokio::{
     sync::mpsc,
-    task::JoinSet,
     time::{Instant, sleep, timeout},
 };
+use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -22,50 +23,36 @@ use super::{
 pub struct VaultKeeper {
     shared: Arc<Shared>,
     leaving: mpsc::Receiver<Arc<VaultSession>>,
-    goodbyes: JoinSet<()>,
 }
 
 impl VaultKeeper {
     pub(super) fn of(shared: Arc<Shared>, leaving: mpsc::Receiver<Arc<VaultSession>>) -> Self {
-        Self { shared, leaving, goodbyes: JoinSet::new() }
+        Self { shared, leaving }
     }
 
     /// Works until `stop`. Then it gives every token of Vault's back, within a few seconds.
-    pub async fn run(mut self, stop: CancellationToken) {
-        let shared = Arc::clone(&self.shared);
+    pub async fn run(self, stop: CancellationToken) {
+        let Self { shared, leaving } = self;
+        // A node whose streams all go at once is about to log in again, and that has to get through.
+        let at_once = (shared.client.config().concurrency / 4).max(1);
+        let mut goodbyes = pin!(ReceiverStream::new(leaving).for_each_concurrent(at_once, say_goodbye));
         tokio::select! {
             () = stop.cancelled() => {}
             () = shared.watch() => {}
-            () = self.give_back() => {}
+            () = &mut goodbyes => {}
         }
-        self.shared.sessions.release_all(|session| say_goodbye(&mut self.goodbyes, session));
-        while let Ok(session) = self.leaving.try_recv() {
-            say_goodbye(&mut self.goodbyes, session);
-        }
-        let all = async { while self.goodbyes.join_next().await.is_some() {} };
-        if timeout(GOODBYE, all).await.is_err() {
+        shared.sessions.release_all();
+        if timeout(GOODBYE, goodbyes).await.is_err() {
             tracing::info!("some Vault tokens were not given back; they end by themselves");
-        }
-    }
-
-    async fn give_back(&mut self) {
-        loop {
-            tokio::select! {
-                Some(session) = self.leaving.recv() => say_goodbye(&mut self.goodbyes, session),
-                Some(_) = self.goodbyes.join_next(), if !self.goodbyes.is_empty() => {}
-                else => return,
-            }
         }
     }
 }
 
 /// Gives Vault's token back. One that cannot be given back ends by itself.
-fn say_goodbye(goodbyes: &mut JoinSet<()>, session: Arc<VaultSession>) {
-    goodbyes.spawn(async move {
-        if let Err(error) = session.close(Instant::now() + GOODBYE).await {
-            tracing::debug!(error = %chain(&error), "a Vault token was not given back; it ends by itself");
-        }
-    });
+async fn say_goodbye(session: Arc<VaultSession>) {
+    if let Err(error) = session.close(Instant::now() + GOODBYE).await {
+        tracing::debug!(error = %chain(&error), "a Vault token was not given back; it ends by itself");
+    }
 }
 
 impl Shared {

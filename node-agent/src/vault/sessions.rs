@@ -15,15 +15,14 @@ pub(super) struct Sessions {
     client: VaultClient,
     most: usize,
     held: Mutex<Held>,
-    /// To whoever gives their tokens back.
-    leaving: mpsc::Sender<Arc<VaultSession>>,
 }
 
-#[derive(Default)]
 struct Held {
     sessions: HashMap<TokenHash, Session>,
     /// Counts uses, so that they have an order.
     uses: u64,
+    /// To whoever gives their tokens back, until all have left.
+    leaving: Option<mpsc::Sender<Arc<VaultSession>>>,
 }
 
 struct Session {
@@ -36,7 +35,8 @@ impl Sessions {
     pub(super) fn new(client: VaultClient, most: usize) -> (Self, mpsc::Receiver<Arc<VaultSession>>) {
         let most = most.max(1);
         let (leaving, left) = mpsc::channel(most);
-        (Self { client, most, held: Mutex::default(), leaving }, left)
+        let held = Held { sessions: HashMap::new(), uses: 0, leaving: Some(leaving) };
+        (Self { client, most, held: Mutex::new(held) }, left)
     }
 
     /// The session of that very token. Where there is no room, the one that was not used for longest ends.
@@ -51,7 +51,7 @@ impl Sessions {
         if held.sessions.len() >= self.most {
             let oldest = held.sessions.iter().min_by_key(|(_, one)| one.last_use).map(|(hash, _)| *hash);
             if let Some(ended) = oldest.and_then(|hash| held.sessions.remove(&hash)) {
-                self.leave(ended.session);
+                held.leave(ended.session);
             }
         }
         let login = Login::Jwt(Zeroizing::new(token.reveal().to_owned()));
@@ -62,36 +62,46 @@ impl Sessions {
 
     /// A call has used this session. If it was released meanwhile, it may have logged in since.
     pub(super) fn used(&self, token: TokenHash, session: &Arc<VaultSession>) {
-        let is_held =
-            self.held().sessions.get(&token).is_some_and(|known| Arc::ptr_eq(&known.session, session));
-        if !is_held {
-            self.leave(Arc::clone(session));
+        let held = self.held();
+        if !held.sessions.get(&token).is_some_and(|known| Arc::ptr_eq(&known.session, session)) {
+            held.leave(Arc::clone(session));
         }
     }
 
     /// The workload has gone, or shows another token.
     pub(super) fn release(&self, token: TokenHash) {
-        if let Some(ended) = self.held().sessions.remove(&token) {
-            self.leave(ended.session);
+        let mut held = self.held();
+        if let Some(ended) = held.sessions.remove(&token) {
+            held.leave(ended.session);
         }
     }
 
-    /// All workloads have.
-    pub(super) fn release_all(&self, each: impl FnMut(Arc<VaultSession>)) {
-        let all = std::mem::take(&mut self.held().sessions);
-        all.into_values().map(|one| one.session).for_each(each);
+    /// All workloads have, and no more are given back after them.
+    pub(super) fn release_all(&self) {
+        let mut held = self.held();
+        for ended in std::mem::take(&mut held.sessions).into_values() {
+            held.leave(ended.session);
+        }
+        held.leaving = None;
     }
 
-    /// Where more leave than can be seen to, their tokens end by themselves.
-    fn leave(&self, session: Arc<VaultSession>) {
-        if self.leaving.try_send(session).is_err() {
-            tracing::debug!("a Vault token is not given back, for too many are; it ends by itself");
-        }
+    #[cfg(test)]
+    pub(super) fn count(&self) -> usize {
+        self.held().sessions.len()
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
         // Every change under the lock is whole, so a panicking holder leaves nothing half-done.
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    /// Where more leave than can be seen to, their tokens end by themselves.
+    fn leave(&self, session: Arc<VaultSession>) {
+        if self.leaving.as_ref().is_none_or(|leaving| leaving.try_send(session).is_err()) {
+            tracing::debug!("a Vault token is not given back, for too many are; it ends by itself");
+        }
     }
 }
 
@@ -126,7 +136,7 @@ mod tests {
         assert!(Arc::ptr_eq(&left.try_recv().unwrap(), &b));
         assert!(left.try_recv().is_err());
         assert!(Arc::ptr_eq(&a, &sessions.of(&token("a"))));
-        assert_eq!(sessions.held().sessions.len(), 2);
+        assert_eq!(sessions.count(), 2);
     }
 
     #[test]
@@ -144,6 +154,19 @@ mod tests {
         assert!(left.try_recv().is_err());
         sessions.used(token.hash(), &session);
         assert!(Arc::ptr_eq(&left.try_recv().unwrap(), &session), "it may have logged in since");
+    }
+
+    #[test]
+    fn when_all_leave_nobody_does_after_them() {
+        let (sessions, mut left) = sessions(10);
+        for text in ["a", "b"] {
+            sessions.of(&token(text));
+        }
+        sessions.release_all();
+        sessions.of(&token("c"));
+        sessions.release(token("c").hash());
+        assert!(left.try_recv().is_ok() && left.try_recv().is_ok());
+        assert_eq!(left.try_recv().unwrap_err(), mpsc::error::TryRecvError::Disconnected);
     }
 
     #[test]

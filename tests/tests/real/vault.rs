@@ -3,6 +3,7 @@
 mod alone;
 mod choice;
 mod faults;
+mod goodbye;
 mod herd;
 mod intermediate;
 mod kubernetes;

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use super::{HOUR, START, Scene};
 
 const LOGIN: &str = "auth/jwt/login";
-const GIVE_BACK: &str = "auth/token/revoke-self";
+pub(super) const GIVE_BACK: &str = "auth/token/revoke-self";
 /// Vault's return is seen by the next look: the client's breaker keeps it back for 10 s at most, the agent for 5 s.
 pub(super) const SEEN: Duration = Duration::from_secs(20);
 /// Long enough for what is under way.
@@ -194,7 +194,7 @@ fn a_token_that_a_ca_would_take_is_not_shown_to_vault() {
 pub(super) struct Vault {
     pub(super) scene: Scene,
     access: VaultAccess,
-    ca: VaultCa,
+    pub(super) ca: VaultCa,
     keeper: JoinSet<()>,
     stop: CancellationToken,
 }
@@ -216,7 +216,7 @@ impl Vault {
         Ok(Self { scene, access, ca, keeper, stop })
     }
 
-    fn token(&self, account: &str) -> Result<Token> {
+    pub(super) fn token(&self, account: &str) -> Result<Token> {
         self.token_for(HOUR, account)
     }
 
@@ -264,7 +264,7 @@ impl Vault {
         Ok(())
     }
 
-    async fn is_asked(&self, path: &str, times: usize) -> Result<()> {
+    pub(super) async fn is_asked(&self, path: &str, times: usize) -> Result<()> {
         let asked = async || (self.scene.openbao.count(path).ok()? >= times).then_some(());
         poll::until(Instant::now() + START, poll::PACE, asked)
             .await
