@@ -14,7 +14,7 @@ mod path;
 mod settling;
 mod snapshot;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod watch;
 
 use std::{

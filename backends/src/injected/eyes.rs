@@ -179,6 +179,13 @@ mod tests {
     }
 
     #[test]
+    fn a_relative_directory_has_a_parent_too() {
+        let [directory, parent] = Eyes::on("cacerts".as_ref()).places().map(Path::to_owned);
+        assert_eq!(directory.parent(), Some(&*parent));
+        assert_eq!(parent, std::env::current_dir().unwrap());
+    }
+
+    #[test]
     fn an_event_that_says_that_others_are_lost_wakes() {
         let lost = Event::new(EventKind::Other).set_flag(Flag::Rescan);
         for event in [None, Some(&lost)] {

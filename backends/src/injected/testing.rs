@@ -23,14 +23,14 @@ pub(super) fn now() -> SystemTime {
 
 /// A CA certificate with its key.
 #[derive(Clone)]
-pub(super) struct Ca {
+pub(crate) struct Ca {
     params: CertificateParams,
     pub(super) key: String,
-    pub(super) der: CertificateDer<'static>,
+    pub(crate) der: CertificateDer<'static>,
 }
 
 impl Ca {
-    pub(super) fn root(name: &str) -> Self {
+    pub(crate) fn root(name: &str) -> Self {
         Self::root_with(name, |_| {})
     }
 
@@ -44,7 +44,7 @@ impl Ca {
         Self { params, key: key.serialize_pem(), der }
     }
 
-    pub(super) fn below(&self, name: &str) -> Self {
+    pub(crate) fn below(&self, name: &str) -> Self {
         self.below_with(name, |_| {})
     }
 
@@ -52,7 +52,7 @@ impl Ca {
         self.below_of(name, KeyPair::generate().unwrap(), change)
     }
 
-    pub(super) fn below_of(
+    pub(crate) fn below_of(
         &self,
         name: &str,
         key: KeyPair,
@@ -64,7 +64,7 @@ impl Ca {
         Self { params, key: key.serialize_pem(), der }
     }
 
-    pub(super) fn pair(&self) -> KeyPair {
+    pub(crate) fn pair(&self) -> KeyPair {
         KeyPair::from_pem(&self.key).unwrap()
     }
 

@@ -163,6 +163,59 @@ fn of_two_ways_up_the_one_without_a_fault_is_taken() {
     }
 }
 
+/// The same authority, signed by each of `by`.
+fn cross_signed(name: &str, by: &[&Ca]) -> Vec<Ca> {
+    let key = KeyPair::generate().unwrap().serialize_pem();
+    by.iter().map(|by| by.below_of(name, KeyPair::from_pem(&key).unwrap(), |_| {})).collect()
+}
+
+#[test]
+fn of_two_good_ways_up_the_shorter_one_is_taken() {
+    let root = Ca::root("root");
+    let upper = root.below("upper");
+    let between = cross_signed("between", &[&upper, &root]);
+    let signer = between[0].below("signer");
+    let files = Files::from([
+        ("tls.crt", signer.pem() + &between[0].pem() + &upper.pem() + &between[1].pem()),
+        ("tls.key", signer.key.clone()),
+        ("ca.crt", root.pem()),
+    ]);
+
+    assert_eq!(good("cross-signed", &files).intermediates, ders([&signer, &between[1]]));
+}
+
+/// Each of a layer is signed by each of the layer above: more ways than anybody wants to walk.
+#[test]
+fn a_maze_of_authorities_that_have_signed_each_other_is_found_through() {
+    let root = Ca::root("root");
+    let mut pool = vec![root.clone()];
+    let mut layer = vec![root.clone()];
+    for name in ["1", "2", "3", "4"] {
+        let above: Vec<_> = layer.iter().cycle().take(4).collect();
+        layer = cross_signed(name, &above);
+        pool.extend(layer.clone());
+    }
+    let signer = layer[0].below("signer");
+    let found = |ca: &Ca| Found { file: "tls.crt", number: 1, der: ca.der.clone() };
+    let (pool, signer, roots): (Vec<_>, _, _) =
+        (pool.iter().map(found).collect(), found(&signer), [found(&root)]);
+
+    let ways = path::find(&signer, &pool, &roots).unwrap().len();
+
+    assert!((1..=16).contains(&ways), "{ways}");
+}
+
+#[test]
+fn what_is_left_of_a_certificate_is_enough_to_the_second() {
+    let root = Ca::root("root");
+    for (left, outcome) in [(MIN, true), (MIN - Duration::from_secs(1), false)] {
+        let signer = root.below_with("signer", |params| params.not_after = (now() + left).into());
+        let files =
+            Files::from([("tls.crt", signer.pem()), ("tls.key", signer.key.clone()), ("ca.crt", root.pem())]);
+        assert_eq!(judged(&files).is_ok(), outcome, "{left:?}");
+    }
+}
+
 #[test]
 fn the_longest_chain_that_peers_follow_is_taken_and_one_more_is_refused() {
     let root = Ca::root("root");
@@ -281,6 +334,16 @@ const FAULTS_OF_FILES: &[Row] = &[
         "nothing",
         |files, _| files.clear(),
         ": 1 fault. it has no authority in it; put ca-cert.pem, ca-key.pem",
+    ),
+    (
+        "a key alone",
+        |files, _| files.retain(|name, _| *name == "ca-key.pem"),
+        "2 faults. ca-cert.pem: is missing; it should hold the certificate that signs. root-cert.pem: is missing",
+    ),
+    (
+        "the roots of the other layout alone",
+        |files, pki| *files = Files::from([("ca.crt", pki.root.pem())]),
+        "2 faults. tls.key: is missing; it should hold the private key that signs. tls.crt: is missing",
     ),
     (
         "too many in the chain",
