@@ -150,6 +150,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn what_a_vault_says_of_itself_is_believed_the_first_time() {
+        let (address, now) = (|| "https://vault".to_owned(), Instant::now());
+        for certain in [
+            sealed(),
+            VaultError::Standby { address: address() },
+            VaultError::Redirected { address: address(), to: address() },
+            VaultError::NotTrusted { address: address(), reason: String::new() },
+        ] {
+            let mut breaker = Breaker::default();
+            breaker.away(Free, &certain, now, 0.0);
+            assert!(breaker.admit(now).is_err(), "{certain:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn many_calls_that_fail_together_are_one_outage() {
         let (mut breaker, now) = (Breaker::default(), Instant::now());
         for _ in 0..100 {

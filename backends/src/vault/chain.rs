@@ -1,7 +1,7 @@
 //! Who signs at Vault, and under which roots: read without a token.
 
 use rustls_pki_types::{CertificateDer, pem::PemObject};
-use signet_identity::{CaCertificate, MAX_CHAIN, verify_link};
+use signet_identity::{CaCertificate, verify_link};
 use tokio::time::Instant;
 use vaultrs::api::pki::{requests::ReadIssuerCertificateRequest, responses::ReadIssuerCertificateResponse};
 
@@ -80,7 +80,7 @@ pub(super) fn split(
     if above.len() > MAX_ISSUERS {
         return Err(format!("its chain has more than {MAX_ISSUERS} certificates"));
     }
-    let (roots, between): (Vec<_>, Vec<_>) = above.into_iter().partition(|one| is_root(one));
+    let (roots, mut between): (Vec<_>, Vec<_>) = above.into_iter().partition(|one| is_root(one));
     if is_root(certificate) {
         let mut all = roots;
         if !all.contains(certificate) {
@@ -88,12 +88,13 @@ pub(super) fn split(
         }
         return Ok((Vec::new(), all));
     }
+    // Each is taken once: two authorities may have signed each other.
+    between.retain(|one| one != certificate);
     let mut path = vec![certificate.clone()];
     while let Some(last) = path.last()
-        && let Some(next) = between.iter().find(|one| !path.contains(one) && verify_link(last, one).is_ok())
-        && path.len() < MAX_CHAIN
+        && let Some(next) = between.iter().position(|one| verify_link(last, one).is_ok())
     {
-        path.push(next.clone());
+        path.push(between.swap_remove(next));
     }
     Ok((path, roots))
 }
@@ -127,3 +128,6 @@ pub(super) fn is_root(certificate: &CertificateDer<'_>) -> bool {
 
 /// More than any PKI has above a leaf, cross-signs included.
 const MAX_ISSUERS: usize = 16;
+
+#[cfg(test)]
+mod tests;

@@ -122,7 +122,7 @@ impl Setting for Method {
 }
 
 impl VaultConfig {
-    /// Reads `[vault]` and `[vault.auth]`. `None`: there is no `address`, or a fault was reported.
+    /// Reads `[vault]` and `[vault.auth]`. `None`: there is no `address`, or none that is one.
     pub fn read(section: &Section<'_>) -> Option<Self> {
         let texts: Vec<String> = section.list("address");
         let addresses: Vec<Url> = texts.iter().filter_map(|text| address(section, text)).collect();
@@ -155,7 +155,7 @@ impl VaultConfig {
             auth: auth?,
             addresses,
         };
-        (!config.addresses.is_empty() && config.addresses.len() == texts.len()).then_some(config)
+        (!config.addresses.is_empty()).then_some(config)
     }
 
     /// What is wrong with the files that it names, each with its key.

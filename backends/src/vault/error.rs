@@ -248,3 +248,21 @@ pub(super) fn sanitised(text: &str) -> String {
 const LEAST_PATIENCE: Duration = Duration::from_secs(1);
 
 const MAX_REASON_CHARACTERS: usize = 300;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_remembered_is_as_temporary_as_what_happened() {
+        for (happened, temporary) in [
+            (VaultError::Sealed { address: String::new() }, true),
+            (VaultError::Refused { path: String::new(), reason: String::new() }, false),
+        ] {
+            for remembered in [VaultError::Login, VaultError::Away] {
+                let remembered = remembered(Arc::new(happened.clone()));
+                assert_eq!(remembered.is_temporary(), temporary, "{remembered:?}");
+            }
+        }
+    }
+}

@@ -77,8 +77,8 @@ impl VaultIntermediate {
         let nonsense = |reason| VaultError::Nonsense { path: request.path.clone(), reason };
         let der = only(&signed.certificate).map_err(nonsense)?;
         let above = each(&signed.ca_chain.unwrap_or_default()).map_err(nonsense)?;
-        // The first of its chain is the new certificate itself; the issuer's own chain is known anyway.
-        let above: Vec<_> = above.into_iter().chain(issuer.intermediates).filter(|one| *one != der).collect();
+        // The issuer's own chain is known anyway.
+        let above = above.into_iter().chain(issuer.intermediates).collect();
         let (intermediates, _) = split(&der, above).map_err(nonsense)?;
         let certificate = CaCertificate::from_der(der)?;
         certificate.judge_intermediate(&key, trust_domain, now)?;

@@ -9,14 +9,7 @@
 //! Metrics, after the prefix of the process: `_vault_logins_total` by `outcome`,
 //! `_vault_token_renewals_total` by `outcome`.
 
-use std::{
-    convert::identity,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{convert::identity, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwapOption;
 use serde::de::DeserializeOwned;
@@ -41,8 +34,6 @@ pub struct VaultSession {
     token: ArcSwapOption<Token>,
     /// Held by whoever logs in or renews.
     standing: Mutex<Standing>,
-    /// How many logins have failed: who waited for one learns so that it did.
-    logins: AtomicU64,
 }
 
 #[derive(Default)]
@@ -62,8 +53,8 @@ struct Failed {
 impl VaultSession {
     /// Nobody is logged in yet: the first request does.
     pub fn new(client: VaultClient, login: Login) -> Self {
-        let (token, standing, logins) = Default::default();
-        Self { client, login, token, standing, logins }
+        let (token, standing) = Default::default();
+        Self { client, login, token, standing }
     }
 
     /// The Vault.
@@ -132,14 +123,11 @@ impl VaultSession {
                 Due::Login => {}
             }
         }
-        let seen = self.logins.load(Ordering::Acquire);
         let mut standing = self.alone(deadline).await?;
         if let Some(token) = held().filter(|token| token.due(Instant::now()) != Due::Login) {
             return Ok(token);
         }
-        if let Some(failed) = &standing.failed
-            && (Instant::now() < failed.until || self.logins.load(Ordering::Acquire) != seen)
-        {
+        if let Some(failed) = standing.failed.as_ref().filter(|failed| Instant::now() < failed.until) {
             return Err(VaultError::Login(Arc::clone(&failed.error)));
         }
         let Some(dead) = dead else { return self.logged_in(&mut standing, identity, deadline).await };
@@ -179,7 +167,6 @@ impl VaultSession {
                 let until = Instant::now() + wait.mul_f64(0.5 + fastrand::f64() / 2.0);
                 standing.failures = standing.failures.saturating_add(1);
                 standing.failed = Some(Failed { error: Arc::new(error.clone()), until });
-                self.logins.fetch_add(1, Ordering::Release);
                 Err(error)
             }
         }

@@ -168,4 +168,34 @@ mod tests {
         let twice = stretched.stretched(&service(49), now, 0.5);
         assert!(twice.is_none(), "half of what the login gave, not of the last renewal");
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_as_long_as_a_number_can_be_is_as_good_as_endless() {
+        let now = Instant::now();
+        let token = Token::of(service(u64::MAX), now, 0.5);
+        let stretched = token.stretched(&service(u64::MAX), now, 0.5).unwrap();
+        for token in [token, stretched] {
+            assert_eq!(token.due(now + Duration::from_secs(1 << 26)), Due::Nothing);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_that_was_not_prolonged_is_tried_again_soon_and_sooner_before_its_end() {
+        let now = Instant::now();
+        for (left, pause) in [(100, 10), (8, 2)] {
+            let token = Token::of(service(1000), now, 0.5).later(now + Duration::from_secs(1000 - left));
+            let due = now + Duration::from_secs(1000 - left + pause);
+            assert_eq!(token.due(due - Duration::from_millis(1)), Due::Nothing, "{left} s left");
+            assert_eq!(token.due(due), Due::Prolongation, "{left} s left");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whether_a_token_can_be_renewed_again_is_what_its_renewal_says() {
+        let (now, token) = (Instant::now(), Token::of(service(100), Instant::now(), 0.5));
+        for (renewal, renewable) in [(service(80), true), (batch(80), false)] {
+            let lease = token.stretched(&renewal, now, 0.5).unwrap().lease.unwrap();
+            assert_eq!(lease.renewable, renewable);
+        }
+    }
 }

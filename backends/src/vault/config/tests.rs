@@ -32,6 +32,11 @@ fn what_is_not_written_is_usual() {
 }
 
 #[test]
+fn a_mount_may_stand_between_slashes_as_vault_prints_it() {
+    assert_eq!(with("mount = '/team/pki/'").pki.mount, "team/pki");
+}
+
+#[test]
 fn each_method_has_its_mount_and_its_files() {
     let path = PathBuf::from;
     for (auth, mount, method) in [
@@ -99,6 +104,8 @@ fn what_cannot_be_is_refused_with_its_remedy() {
         ("no host", address("https://"), "is no URL"),
         ("a query", address("https://vault.test?x=1"), "has more than host, port and path"),
         ("a user", address("https://user@vault.test"), "has more than"),
+        ("a fragment", address("https://vault.test#x"), "has more than"),
+        ("one of two", address("https://a.test', 'http://b.test"), "tokens do not travel"),
         ("no method", auth(""), "vault.auth.method: is required"),
         (
             "another method",
@@ -127,6 +134,7 @@ fn what_cannot_be_is_refused_with_its_remedy() {
             format!("{LEAST}mount = '../sys'"),
             "`../sys` is no name of Vault's",
         ),
+        ("a mount that leads nowhere", format!("{LEAST}mount = 'pki/./int'"), "is no name of Vault's"),
         ("a role with a query", format!("{LEAST}role = 'a?b'"), "vault.role: `a?b` is no name"),
         ("an issuer with a path", format!("{LEAST}issuer = 'a//b'"), "vault.issuer"),
         ("a serving role of nothing", format!("{LEAST}serving_role = ''"), "vault.serving_role"),
@@ -137,6 +145,7 @@ fn what_cannot_be_is_refused_with_its_remedy() {
         ("too many at a time", format!("{LEAST}concurrency = 1025"), "vault.concurrency"),
         ("too long a queue", format!("{LEAST}queue = 1048577"), "vault.queue"),
         ("too short a life", format!("{LEAST}intermediate_lifetime = '59s'"), "vault.intermediate_lifetime"),
+        ("too long a life", format!("{LEAST}intermediate_lifetime = '3651d'"), "vault.intermediate_lifetime"),
         ("a key of nobody's", format!("{LEAST}rôle = 'x'").replace('ô', "oo"), "vault.roole: unknown key"),
     ] {
         let refused = read(&lines).expect_err(fault);
@@ -179,5 +188,14 @@ fn each_file_that_cannot_be_used_is_named_by_its_key() {
     assert_eq!(faults.len(), expected.len(), "{faults:?}");
     for ((key, fault), (expected_key, told)) in faults.iter().zip(expected) {
         assert!(*key == expected_key && fault.contains(told), "{key}: {fault}");
+    }
+    for (auth, expected_key) in [
+        (format!("auth.method = 'jwt'\nauth.jwt_file = '{empty}'"), "auth.jwt_file"),
+        (format!("auth.method = 'kubernetes'\nauth.role = 'r'\nauth.jwt_file = '{empty}'"), "auth.jwt_file"),
+        (format!("auth.method = 'token-file'\nauth.token_file = '{open}'"), "auth.token_file"),
+    ] {
+        let config = read(&format!("address = ['https://vault.test']\n{auth}")).unwrap().unwrap();
+        let faults: Vec<_> = config.judge_files().into_iter().map(|(key, _)| key).collect();
+        assert_eq!(faults, [expected_key], "{auth}");
     }
 }

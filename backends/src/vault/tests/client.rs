@@ -1,5 +1,8 @@
 //! What the client does about addresses, answers and time.
 
+mod away;
+mod nodes;
+
 use std::{
     net::{Ipv4Addr, TcpListener},
     time::Duration,
@@ -14,7 +17,7 @@ use zeroize::Zeroizing;
 
 use super::{
     PATIENCE,
-    bao::Bao,
+    bao::{Bao, write_private},
     between::{Act, Between},
     client, config, soon,
 };
@@ -102,15 +105,41 @@ async fn a_retry_waits_as_long_as_vault_asks_for() {
 
 #[tokio::test]
 async fn a_wait_beyond_the_deadline_is_not_waited() {
-    for seconds in [60, u64::MAX] {
-        let retry_after = format!("retry-after: {seconds}\r\n");
-        let vault = Between::alone(move |_, _| Act::error(429, &retry_after, "quota")).await;
+    for (status, label) in [(429, "rate_limited"), (500, "failing")] {
+        for seconds in [60, u64::MAX] {
+            let retry_after = format!("retry-after: {seconds}\r\n");
+            let vault = Between::alone(move |_, _| Act::error(status, &retry_after, "quota")).await;
 
-        let outcome = timeout(PATIENCE, ask(&client(&[vault.port], ""), soon() + PATIENCE)).await.unwrap();
+            let outcome =
+                timeout(PATIENCE, ask(&client(&[vault.port], ""), soon() + PATIENCE)).await.unwrap();
 
-        assert!(matches!(outcome, Err(VaultError::RateLimited { .. })), "{outcome:?}");
-        assert_eq!(vault.seen().len(), 1);
+            assert_eq!(outcome.unwrap_err().label(), label, "{seconds} s");
+            assert_eq!(vault.seen().len(), 1);
+        }
     }
+}
+
+#[tokio::test]
+async fn attempts_become_rare_the_more_there_were() {
+    let vault = Between::alone(|_, _| Act::error(500, "", "etcd is away")).await;
+
+    ask(&client(&[vault.port], ""), Instant::now() + Duration::from_secs(2)).await.unwrap_err();
+
+    let attempts = vault.seen().len();
+    assert!((2..20).contains(&attempts), "{attempts}");
+}
+
+#[tokio::test]
+async fn whoever_runs_out_of_time_in_a_later_attempt_is_told_what_the_one_before_failed_of() {
+    let vault = Between::alone(|_, before| match before {
+        0 => Act::error(500, "", "etcd is away"),
+        _ => Act::Silence,
+    })
+    .await;
+
+    let outcome = ask(&client(&[vault.port], ""), Instant::now() + Duration::from_millis(800)).await;
+
+    assert!(matches!(&outcome, Err(VaultError::Failing { status: 500, .. })), "{outcome:?}");
 }
 
 #[tokio::test]
@@ -147,79 +176,6 @@ async fn a_token_never_follows_a_redirect() {
     let port = elsewhere.port.to_string();
     assert!(matches!(&outcome, Err(VaultError::Redirected { to, .. }) if to.contains(&port)), "{outcome:?}");
     assert_eq!(elsewhere.seen().len(), 0);
-}
-
-#[tokio::test]
-async fn of_several_nodes_the_one_that_serves_is_asked_first_next_time() {
-    let nobody = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-    let active = Between::alone(|_, _| good()).await;
-    for passive in [
-        Act::answer(307, &format!("location: http://127.0.0.1:{}/v1\r\n", active.port), ""),
-        Act::error(503, "", "Vault is sealed"),
-        Act::error(503, "", "node is not active"),
-    ] {
-        let told = format!("{passive:?}");
-        let other = Between::alone(move |_, _| passive.clone()).await;
-        let client = client(&[nobody, other.port, active.port], "");
-        for _ in 0..3 {
-            ask(&client, soon()).await.unwrap();
-        }
-        assert_eq!(other.seen().len(), 1, "{told}");
-    }
-}
-
-#[tokio::test]
-async fn a_node_that_says_nothing_is_not_asked_first_again() {
-    let silent = Between::alone(|_, _| Act::Silence).await;
-    let active = Between::alone(|_, _| good()).await;
-    let client = client(&[silent.port, active.port], "");
-    let first = ask(&client, Instant::now() + Duration::from_millis(1500)).await;
-    assert!(matches!(&first, Err(VaultError::TimedOut { .. })), "{first:?}");
-
-    ask(&client, Instant::now() + Duration::from_millis(1500)).await.unwrap();
-
-    assert_eq!(silent.seen().len(), 1);
-}
-
-#[tokio::test]
-async fn a_vault_that_is_away_is_asked_by_one_and_everybody_is_told_why() {
-    let vault = Between::alone(|_, _| Act::error(503, "", "Vault is sealed")).await;
-    let client = client(&[vault.port], "");
-    assert!(matches!(ask(&client, soon()).await, Err(VaultError::Sealed { .. })));
-
-    let outcomes = join_all((0..50).map(|_| ask(&client, soon()))).await;
-
-    assert_eq!(vault.seen().len(), 1);
-    for outcome in outcomes {
-        assert!(
-            matches!(&outcome, Err(VaultError::Away(cause)) if matches!(**cause, VaultError::Sealed { .. })),
-            "{outcome:?}"
-        );
-    }
-    assert!(client.away().is_some());
-}
-
-#[tokio::test]
-async fn a_vault_that_is_back_is_found_by_itself() {
-    let (bao, path) = (Bao::start().await, "sys/mounts".to_owned());
-    let client = client(&[bao.port], "");
-    let request = Request { method: RequestMethod::GET, path, body: Zeroizing::default() };
-    bao.seal().await;
-    let sealed = client.ask::<Value>(&request, Some("none"), soon()).await.map(drop);
-    assert!(matches!(sealed, Err(VaultError::Sealed { .. })), "{sealed:?}");
-
-    bao.unseal().await;
-
-    let back = async {
-        while !matches!(
-            client.ask::<Value>(&request, Some("none"), soon()).await,
-            Err(VaultError::Denied { .. })
-        ) {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    timeout(PATIENCE, back).await.unwrap();
-    assert!(client.away().is_none());
 }
 
 #[tokio::test]
@@ -307,9 +263,27 @@ async fn a_server_is_trusted_as_soon_as_the_pinned_file_has_its_authority() {
 }
 
 #[tokio::test]
-async fn a_vault_that_nobody_runs_is_told_from_one_that_is_slow() {
-    let nobody = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-    let outcome = ask(&client(&[nobody], ""), soon()).await;
-    let told = signet_runtime::telemetry::chain(&outcome.unwrap_err()).to_string();
-    assert!(told.contains("cannot reach Vault at"), "{told}");
+async fn a_file_for_tls_that_holds_something_else_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    let pair = rcgen::generate_simple_self_signed(["ours".to_owned()]).unwrap();
+    let (certificate, key) = (pair.cert.pem(), pair.signing_key.serialize_pem());
+    for (file, ca, certificate, key) in [
+        ("ca.pem", "text", certificate.as_str(), key.as_str()),
+        ("ours.pem", certificate.as_str(), "text", key.as_str()),
+        ("ours.key", certificate.as_str(), certificate.as_str(), "text"),
+    ] {
+        for (name, content) in [("ca.pem", ca), ("ours.pem", certificate), ("ours.key", key)] {
+            write_private(path(name).as_ref(), content);
+        }
+        let lines = format!(
+            "address = ['https://127.0.0.1:1']\nca_file = '{}'\nclient_certificate_file = '{}'\n\
+             client_key_file = '{}'\nauth.method = 'cert'",
+            path("ca.pem"),
+            path("ours.pem"),
+            path("ours.key")
+        );
+        let refused = VaultClient::new(config(&lines), "t").map(drop).unwrap_err();
+        assert!(refused.to_string().contains(&format!("{} holds no ", path(file))), "{refused}");
+    }
 }

@@ -149,6 +149,48 @@ async fn a_lifetime_that_vault_cuts_is_used_and_told() {
 }
 
 #[tokio::test]
+async fn a_role_is_asked_for_what_was_approved_and_reads_no_name_elsewhere() {
+    let bao = Bao::start().await;
+    let vault = Between::before(bao.port).await;
+    let session = session(&bao, vault.port, "").await;
+    let csr_pem = "a CSR";
+    let identity = SpiffeId::workload(&TRUST_DOMAIN.parse().unwrap(), "shop", "cart").unwrap();
+    let dns_names = ["a.test", "b.test"].map(str::to_owned);
+    let request = LeafRequest { csr_pem, identity: &identity, dns_names: &dns_names, lifetime: Some(HOUR) };
+
+    request.sign(&session, &IssuerPath::Issuer("i".to_owned()), "r", soon()).await.unwrap_err();
+
+    let asked = vault.seen().pop().unwrap();
+    assert!(asked.head.starts_with("POST /v1/pki/issuer/i/sign/r "), "{}", asked.head);
+    let expected = json!({
+        "csr": csr_pem,
+        "common_name": "",
+        "alt_names": "a.test,b.test",
+        "exclude_cn_from_sans": true,
+        "uri_sans": identity.as_str(),
+        "ttl": "3600s",
+        "format": "pem",
+    });
+    assert_eq!(serde_json::from_str::<Value>(&asked.body).unwrap(), expected);
+}
+
+#[tokio::test]
+async fn what_vault_warns_of_is_a_few_lines() {
+    let bao = Bao::start().await;
+    let vault = Between::before(bao.port).await;
+    let session = session(&bao, vault.port, "").await;
+    let certificate = signed(&session, "signet-workload", Some(HOUR)).await.unwrap().chain;
+    let data = body(&to_pem(&certificate[0]), &[]);
+    let warnings = vec!["a\nb"; 100];
+    let told = json!({"request_id": "r", "data": data, "warnings": warnings}).to_string();
+    vault.play(move |_, _| Act::answer(200, "", &told));
+
+    let warnings = signed(&session, "signet-workload", Some(HOUR)).await.unwrap().warnings;
+
+    assert_eq!(warnings, ["a b"; 4]);
+}
+
+#[tokio::test]
 async fn half_an_answer_is_asked_for_again() {
     let bao = Bao::start().await;
     let vault = Between::before(bao.port).await;

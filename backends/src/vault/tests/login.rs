@@ -152,6 +152,51 @@ async fn a_client_certificate_logs_in() {
 }
 
 #[tokio::test]
+async fn a_client_certificate_that_was_replaced_is_shown_at_the_next_login() {
+    let bao = Bao::start_tls().await;
+    let [old, new] =
+        ["old", "new"].map(|name| rcgen::generate_simple_self_signed([name.to_owned()]).unwrap());
+    let [ca, certificate, key] =
+        ["vault-ca.pem", "ours.pem", "ours.key"].map(|name| bao.directory.path().join(name));
+    bao.write("sys/auth/cert", json!({"type": "cert"})).await;
+    let role = json!({"certificate": new.cert.pem(), "token_policies": ["signet"]});
+    bao.write("auth/cert/certs/signet", role).await;
+    let show = |pair: &rcgen::CertifiedKey<rcgen::KeyPair>| {
+        fs::write(&certificate, pair.cert.pem()).unwrap();
+        write_private(&key, &pair.signing_key.serialize_pem());
+    };
+    show(&old);
+    let lines = format!(
+        "address = ['https://127.0.0.1:{}']\nca_file = '{}'\nclient_certificate_file = '{}'\n\
+         client_key_file = '{}'\nauth.method = 'cert'",
+        bao.port,
+        ca.display(),
+        certificate.display(),
+        key.display()
+    );
+    let client = VaultClient::new(config(&lines), "t").unwrap();
+    let unknown = VaultSession::new(client.clone(), Login::Configured).log_in(soon()).await;
+    assert!(matches!(unknown, Err(VaultError::Refused { .. })), "{unknown:?}");
+
+    show(&new);
+
+    VaultSession::new(client, Login::Configured).log_in(soon()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_token_file_that_others_can_read_is_refused() {
+    let bao = Bao::start().await;
+    let file = bao.token_file(json!({})).await;
+    fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+
+    let shared =
+        log_in(bao.port, &format!("auth.method = 'token-file'\nauth.token_file = '{}'", file.display()))
+            .await;
+
+    assert!(matches!(&shared, Err(VaultError::File(VaultFileError::NotPrivate(_)))), "{shared:?}");
+}
+
+#[tokio::test]
 async fn a_token_file_is_taken_over_for_as_long_as_it_lives() {
     let bao = Bao::start().await;
     let file = bao.token_file(json!({"ttl": "1h"})).await;

@@ -1,5 +1,7 @@
 //! One login for all, kept alive, replaced when it is dead, and given back.
 
+mod prolonging;
+
 use std::{collections::BTreeSet, time::Duration};
 
 use futures_util::future::join_all;
@@ -119,66 +121,29 @@ async fn a_login_that_fails_fails_for_all_and_is_tried_again_a_little_later() {
 }
 
 #[tokio::test]
-async fn a_token_is_renewed_by_one_and_nobody_logs_in() {
-    let scene = Scene::set(service_token()).await;
-    scene.ask().await.unwrap();
-
-    for _ in 0..3 {
-        pass(LATE).await;
-        let before = scene.renewals();
-        let outcomes = join_all((0..50).map(|_| scene.ask())).await;
-        assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
-        assert_eq!(scene.renewals() - before, 1);
+async fn a_login_that_goes_on_failing_is_tried_less_and_less_often_until_it_succeeds() {
+    let vault = Between::alone(|_, _| Act::error(400, "", "no")).await;
+    let held = Login::Jwt(Zeroizing::new("a.b.c".to_owned()));
+    let session = VaultSession::new(client(&[vault.port], "auth.method = 'jwt'"), held);
+    for (logins, least) in [250, 500, 1000, 2000, 4000, 5000, 5000, 5000].into_iter().enumerate() {
+        session.log_in(soon()).await.unwrap_err();
+        assert_eq!(vault.seen().len(), logins + 1);
+        pass(Duration::from_millis(least / 2)).await;
+        session.log_in(soon()).await.unwrap_err();
+        assert_eq!(vault.seen().len(), logins + 1, "it is told what the last one failed of");
+        pass(Duration::from_millis(least * 3 / 2)).await;
     }
-    assert_eq!(scene.logins(), 1);
-}
 
-#[tokio::test]
-async fn a_token_that_cannot_be_stretched_is_replaced_before_it_ends() {
-    let short = r#"{"auth":{"client_token":"none","lease_duration":60,"renewable":true}}"#;
-    for (token, renewal) in [
-        (batch_token(), Act::Pass),
-        (service_token(), Act::answer(200, "", short)),
-        (service_token(), Act::error(400, "", "lease is not renewable")),
-        (service_token(), Act::error(403, "", "permission denied")),
-    ] {
-        let told = format!("{renewal:?}");
-        let scene = Scene::set(token).await;
-        scene.ask().await.unwrap();
-        scene.vault.play(move |seen, _| match seen.head.contains("renew-self") {
-            true => renewal.clone(),
-            false => Act::Pass,
-        });
-        pass(LATE).await;
-
-        scene.ask().await.unwrap();
-
-        assert_eq!(scene.logins(), 1, "a second one, {told}");
-    }
-}
-
-#[tokio::test]
-async fn a_token_that_still_serves_is_not_lost_to_a_login_that_fails() {
-    for away in [Act::error(400, "", "no"), Act::error(500, "", "no"), Act::Silence] {
-        let told = format!("{away:?}");
-        let scene = Scene::set(batch_token()).await;
-        scene.ask().await.unwrap();
-        scene.vault.play(move |seen, _| match seen.head.contains("login") {
-            true => away.clone(),
-            false => Act::Pass,
-        });
-        pass(LATE).await;
-
-        let outcomes = join_all((0..50).map(|_| scene.ask())).await;
-        assert!(outcomes.iter().all(Result::is_ok), "{told}: {outcomes:?}");
-        let tried = scene.logins();
-        scene.ask().await.unwrap();
-        assert_eq!(scene.logins(), tried, "{told}: not again at once");
-
-        pass(HOUR - LATE).await;
-        let end = Instant::now() + Duration::from_millis(300);
-        ask(&scene.session, "auth/token/lookup-self", end).await.unwrap_err();
-    }
+    vault.play(|_, before| match before {
+        0 => Act::answer(200, "", r#"{"auth":{"client_token":"t","lease_duration":60,"renewable":false}}"#),
+        _ => Act::error(400, "", "no"),
+    });
+    session.log_in(soon()).await.unwrap();
+    pass(Duration::from_secs(60)).await;
+    session.log_in(soon()).await.unwrap_err();
+    pass(Duration::from_millis(500)).await;
+    session.log_in(soon()).await.unwrap_err();
+    assert_eq!(vault.seen().len(), 3, "a success makes good for all failures before it");
 }
 
 #[tokio::test]
@@ -294,6 +259,24 @@ async fn a_login_whose_caller_goes_away_is_begun_anew_by_the_next() {
     assert!(timeout(Duration::from_millis(200), scene.ask()).await.is_err());
 
     scene.ask().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_session_is_not_closed_before_a_login_that_is_under_way_has_ended() {
+    let scene = Scene::set(service_token()).await;
+    scene.vault.play(|_, _| Act::Silence);
+    let closed = async {
+        while scene.logins() == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        scene.session.close(Instant::now() + Duration::from_millis(200)).await
+    };
+
+    tokio::select! {
+        biased;
+        _ = scene.ask() => panic!("it has all the time"),
+        outcome = closed => assert!(matches!(outcome, Err(VaultError::NoTime)), "{outcome:?}"),
+    }
 }
 
 #[tokio::test]
