@@ -8,7 +8,7 @@ use signet_runtime::{
     cores::Cores,
     listener::Server,
     operations::{self, Readiness},
-    telemetry::{self, chain},
+    telemetry,
     tls::{self, ServingCertificate},
 };
 use tokio::{
@@ -169,15 +169,9 @@ async fn serving_certificate(
     }
     let names =
         ServingNames { dns_names: config.identity.dns_names.clone(), lifetime: SERVING_CERTIFICATE_LIFETIME };
-    let renewer = loop {
-        match ServingCertificateRenewer::start(authority.clone(), names.clone(), Arc::clone(clock)).await {
-            Err(error) if error.is_temporary() && !stop.is_cancelled() => {
-                tracing::warn!(error = %chain(&error), "nothing is served yet: the CA has no certificate of its own");
-                stop.run_until_cancelled(sleep(SERVING_RETRY)).await;
-            }
-            started => break started?,
-        }
-    };
+    let started = ServingCertificateRenewer::start_at_last(authority.clone(), names, Arc::clone(clock));
+    let started = stop.run_until_cancelled(started).await;
+    let renewer = started.context("stopped before the CA had a certificate of its own")??;
     let certificate = renewer.certificate();
     tasks.spawn(renewer.run(stop.clone()));
     Ok(certificate)
@@ -215,6 +209,3 @@ const ISSUANCE_GRACE: Duration = Duration::from_secs(2);
 
 /// Of the CA's own certificate, which renews itself at half of it.
 pub(crate) const SERVING_CERTIFICATE_LIFETIME: Duration = Duration::from_secs(24 * 3600);
-
-/// Until the CA has its first certificate.
-const SERVING_RETRY: Duration = Duration::from_secs(2);

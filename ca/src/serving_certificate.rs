@@ -1,8 +1,8 @@
 //! The CA's own serving certificate: issued by its own authority, audited like any other, renewed for ever.
 //!
-//! It is renewed at half of its life, and when another authority has begun to sign, the old one serving meanwhile; a failure is tried again after 1 s, then
-//! after twice as long each time, up to 10 s. One that ends with the authority is the last: a renewal could
-//! not outlive it.
+//! It is renewed at half of its life, and when another authority has begun to sign, the old one serving meanwhile; a
+//! failure is tried again after 1 s, then after twice as long each time, up to 10 s. One that ends with the authority
+//! is the last: a renewal could not outlive it.
 //!
 //! Metric: `signet_ca_serving_certificate_expires_timestamp_seconds`.
 
@@ -25,7 +25,7 @@ use signet_runtime::{
 use tokio::{
     select,
     sync::watch,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -54,7 +54,7 @@ pub struct ServingCertificateRenewer {
     certificate: Arc<ServingCertificate>,
     validity: watch::Sender<Validity>,
     /// At the latest: an authority that began to sign meanwhile makes it renewed once too often.
-    signed_by: Option<String>,
+    signed_by: Option<CertificateDer<'static>>,
 }
 
 /// There is no (new) serving certificate.
@@ -80,17 +80,50 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// What an issuance may take.
 const ISSUED_WITHIN: Duration = Duration::from_secs(10);
 
+/// Unless the authority changes sooner.
+const START_RETRY: Duration = Duration::from_secs(2);
+
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(10);
 
 impl ServingCertificateError {
-    /// Whether it may pass: nobody signs yet, or who does is away.
-    pub fn is_temporary(&self) -> bool {
-        matches!(self, Self::Issue(error) if error.is_temporary())
+    /// Whether it may pass: nobody signs yet, or who does is away, or refuses what an operator will allow.
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Issue(IssueError::Issuer(_) | IssueError::NotVerified(_) | IssueError::TooLong { .. }) => {
+                true
+            }
+            Self::Issue(error) => error.is_temporary(),
+            _ => false,
+        }
     }
 }
 
 impl ServingCertificateRenewer {
+    /// Issues the first certificate as soon as somebody signs it. Nothing is served meanwhile.
+    ///
+    /// # Errors
+    /// See [`ServingCertificateError`]: what no waiting helps.
+    pub async fn start_at_last(
+        authority: Authority,
+        names: ServingNames,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, ServingCertificateError> {
+        let (mut changes, began) = (authority.changes(), Instant::now());
+        loop {
+            match Self::start(authority.clone(), names.clone(), Arc::clone(&clock)).await {
+                Err(error) if error.may_pass() => {
+                    // At first the source of the authority may only not have spoken yet.
+                    if began.elapsed() >= START_RETRY {
+                        warn!(error = %chain(&error), "nothing is served yet: the CA has no certificate of its own");
+                    }
+                    let _changed_or_in_time = timeout(START_RETRY, changes.changed()).await;
+                }
+                started => return started,
+            }
+        }
+    }
+
     /// Issues the first certificate.
     ///
     /// # Errors
@@ -100,7 +133,7 @@ impl ServingCertificateRenewer {
         names: ServingNames,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ServingCertificateError> {
-        let signed_by = key_id(&authority);
+        let signed_by = signer(&authority);
         let Pair { chain, key, validity } = issue(&authority, &names).await?;
         let certificate = Arc::new(ServingCertificate::new(chain, key)?);
         let validity_of = watch::Sender::new(validity);
@@ -154,7 +187,7 @@ impl ServingCertificateRenewer {
     async fn another_authority(&self) {
         let mut changes = self.authority.changes();
         loop {
-            let signs = key_id(&self.authority);
+            let signs = signer(&self.authority);
             if signs.is_some() && signs != self.signed_by || changes.changed().await.is_err() {
                 return;
             }
@@ -179,7 +212,7 @@ impl ServingCertificateRenewer {
     }
 
     async fn renew(&mut self) -> Result<(), ServingCertificateError> {
-        let signed_by = key_id(&self.authority);
+        let signed_by = signer(&self.authority);
         let Pair { chain, key, validity } = issue(&self.authority, &self.names).await?;
         self.signed_by = signed_by;
         self.certificate.replace(chain, key)?;
@@ -207,8 +240,9 @@ struct Pair {
     validity: Validity,
 }
 
-fn key_id(authority: &Authority) -> Option<String> {
-    authority.certificate().map(|certificate| certificate.key_id())
+/// Not its key alone: the same key may come back under another root.
+fn signer(authority: &Authority) -> Option<CertificateDer<'static>> {
+    authority.certificate().map(|certificate| certificate.der().clone())
 }
 
 async fn issue(authority: &Authority, names: &ServingNames) -> Result<Pair, ServingCertificateError> {

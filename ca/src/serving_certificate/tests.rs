@@ -190,3 +190,63 @@ async fn a_name_that_is_none_is_refused_at_start() {
 
     assert!(matches!(refused, Some(ServingCertificateError::Request(_))), "{refused:?}");
 }
+
+/// That authority signs, by a root of this lifetime.
+async fn standing(key: &PrivateKey, lifetime: Duration, clock: &Arc<dyn Clock>) -> Standing {
+    let trust_domain: TrustDomain = "cluster.local".parse().unwrap();
+    let root = CaCertificate::self_signed(key, &trust_domain, start(), lifetime).unwrap();
+    let bundle = TrustBundle::new(trust_domain, vec![root.der().clone()], None).unwrap();
+    let signer = LocalSigner::new(SigningKey::from_pem(&key.to_pkcs8_pem()).unwrap());
+    let assembler = Assembler::new(Arc::new(signer), root, Vec::new());
+    Standing::new(Some(Active::here(assembler, bundle.clone(), clock.now()).await.unwrap()), bundle)
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_renewed_when_the_same_key_comes_back_under_another_root() {
+    let Scene { log: _log, clock, signer: _signer, renewer } = Scene::new(DAY, 100 * DAY, 0..0).await;
+    let (key, authority, names) = (PrivateKey::generate().unwrap(), renewer.authority, renewer.names);
+    authority.publish(standing(&key, 100 * DAY, &clock).await);
+    let old = authority.certificate().unwrap();
+    let renewer =
+        ServingCertificateRenewer::start(authority.clone(), names, Arc::clone(&clock)).await.unwrap();
+    let mut validity = renewer.validity();
+    let renewing = TaskTracker::new();
+    renewing.spawn(renewer.run(CancellationToken::new()));
+
+    authority.publish(standing(&key, 99 * DAY, &clock).await);
+
+    assert_eq!(authority.certificate().unwrap().key_id(), old.key_id());
+    validity.changed().await.unwrap();
+    assert!(clock.now() < start() + MINUTE, "half of its life is far");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_has_its_certificate_as_soon_as_somebody_signs() {
+    let Scene { log: _log, clock, signer: _signer, renewer } = Scene::new(DAY, 100 * DAY, 0..0).await;
+    let (authority, names) = (renewer.authority, renewer.names);
+    let signs = standing(&PrivateKey::generate().unwrap(), 100 * DAY, &clock).await;
+    authority.publish(Standing::new(None, TrustBundle::clone(&signs.bundle)));
+    let starting = ServingCertificateRenewer::start_at_last(authority.clone(), names, Arc::clone(&clock));
+    let mut starting = Box::pin(starting);
+    assert!(timeout(MINUTE, &mut starting).await.is_err(), "nobody signs");
+    let now = clock.now();
+
+    authority.publish(signs);
+
+    starting.await.unwrap();
+    assert!(clock.now() < now + Duration::from_secs(1), "it waited for its timer");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_waits_for_a_signer_that_is_away_and_not_for_what_no_waiting_helps() {
+    let scene = Scene::new(DAY, 100 * DAY, 2..5).await;
+    let start = |name: &str| {
+        let names = ServingNames { dns_names: vec![name.to_owned()], lifetime: DAY };
+        let authority = scene.renewer.authority.clone();
+        ServingCertificateRenewer::start_at_last(authority, names, Arc::clone(&scene.clock))
+    };
+    start("ca.signet.svc").await.unwrap();
+    assert_eq!(scene.log.events().iter().filter(|event| *event == "failed").count(), 3);
+
+    assert!(matches!(start("zürich").await.err(), Some(ServingCertificateError::Request(_))));
+}
