@@ -91,7 +91,7 @@ impl VaultCheck<'_> {
         let mut findings = Findings::new(tell);
         if let Some(session) = self.session(&mut findings).await {
             self.beyond_login(&session, &mut findings).await;
-            let _it_ends_by_itself = session.close(patience(session.client())).await;
+            self.goodbye(&session, &mut findings).await;
         }
         findings.worst()
     }
@@ -131,6 +131,15 @@ impl VaultCheck<'_> {
                 findings.fault("login", refusal::of_login(&self.config.auth, &error));
                 None
             }
+        }
+    }
+
+    /// What is not given back ends by itself; for one token a workload, that may be too late.
+    async fn goodbye(&self, session: &VaultSession, findings: &mut Findings<'_>) {
+        let outcome = session.close(patience(session.client())).await;
+        if let (Err(VaultError::Denied { path, .. }), Purpose::Workload { .. }) = (outcome, &self.purpose) {
+            let lacks = refusal::lacks(&path);
+            findings.hint("policy", format!("{lacks}; as it is, a token lives on without its workload"));
         }
     }
 

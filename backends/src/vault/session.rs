@@ -89,16 +89,15 @@ impl VaultSession {
     /// Gives the token back, if there is one.
     ///
     /// # Errors
-    /// Vault did not take it: it ends by itself. A batch token cannot be revoked, and that is no error.
+    /// Vault did not take it: it ends by itself. That one of a batch does in any case is no error.
     pub async fn close(&self, deadline: Instant) -> Result<(), VaultError> {
         // Not before a login that is under way has ended.
         let standing = self.alone(deadline).await?;
         let token = self.token.swap(None);
         drop(standing);
-        let Some(token) = token else { return Ok(()) };
-        match self.give_back(&token, deadline).await {
-            Err(VaultError::Refused { .. } | VaultError::Denied { .. }) => Ok(()),
-            outcome => outcome,
+        match token {
+            Some(token) => self.give_back(&token, deadline).await,
+            None => Ok(()),
         }
     }
 

@@ -1,9 +1,16 @@
 //! The one task beside the calls: it looks who signs at Vault, and gives back what the calls leave behind.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use futures_util::StreamExt;
-use signet_backends::vault::VaultSession;
+use signet_backends::vault::{VaultError, VaultSession};
 use signet_client::{CaEvent, Reachability};
 use signet_runtime::telemetry::chain;
 use tokio::{
@@ -35,6 +42,8 @@ impl VaultKeeper {
         let Self { shared, leaving } = self;
         // A node whose streams all go at once is about to log in again, and that has to get through.
         let at_once = (shared.client.config().concurrency / 4).max(1);
+        let told = AtomicBool::new(false);
+        let say_goodbye = |session| say_goodbye(session, &told);
         let mut goodbyes = pin!(ReceiverStream::new(leaving).for_each_concurrent(at_once, say_goodbye));
         tokio::select! {
             () = stop.cancelled() => {}
@@ -48,10 +57,17 @@ impl VaultKeeper {
     }
 }
 
-/// Gives Vault's token back. One that cannot be given back ends by itself.
-async fn say_goodbye(session: Arc<VaultSession>) {
-    if let Err(error) = session.close(Instant::now() + GOODBYE).await {
-        tracing::debug!(error = %chain(&error), "a Vault token was not given back; it ends by itself");
+/// Gives Vault's token back. One that cannot be given back ends by itself; that no token may be is `told` once.
+async fn say_goodbye(session: Arc<VaultSession>, told: &AtomicBool) {
+    match session.close(Instant::now() + GOODBYE).await {
+        Ok(()) => {}
+        Err(error @ VaultError::Denied { .. }) if !told.swap(true, Ordering::Relaxed) => {
+            tracing::warn!(error = %chain(&error), "Vault tokens are not given back and live on without their workloads; \
+                                                    this is said once");
+        }
+        Err(error) => {
+            tracing::debug!(error = %chain(&error), "a Vault token was not given back; it ends by itself");
+        }
     }
 }
 

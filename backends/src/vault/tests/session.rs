@@ -297,6 +297,19 @@ async fn a_session_that_is_closed_leaves_no_token_behind() {
 }
 
 #[tokio::test]
+async fn a_token_that_vault_lets_nobody_give_back_is_told_to_be_left() {
+    let scene = Scene::set(json!({"token_ttl": "1h", "token_no_default_policy": true})).await;
+    scene.session.log_in(soon()).await.unwrap();
+
+    let outcome = scene.session.close(soon()).await;
+
+    assert!(
+        matches!(&outcome, Err(VaultError::Denied { path, .. }) if path == "auth/token/revoke-self"),
+        "{outcome:?}"
+    );
+}
+
+#[tokio::test]
 async fn each_metric_of_a_session_is_explained() {
     let recorder = PrometheusBuilder::new().build_recorder();
     let _recording = metrics::set_default_local_recorder(&recorder);

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use serde_json::json;
 use signet_client::CaClient;
+use signet_runtime::testing::CapturedLog;
 use signet_tests::alone;
 use signet_tests::faulty::{Fault, FaultyProxy};
 use tokio::time::{sleep, timeout};
@@ -39,5 +41,25 @@ fn tokens_that_are_given_back_wait_for_one_another_and_keep_nobody_waiting() {
         asks.context("it waits for those who go")??;
         proxy.behave();
         vault.is_asked(GIVE_BACK, names.len()).await
+    });
+}
+
+#[test]
+fn a_policy_that_lets_nobody_give_a_token_back_is_told_of_once() {
+    alone(async |_| {
+        let mut vault = Vault::set().await?;
+        vault.tokens_are(&json!({"token_no_default_policy": true})).await?;
+        let names = ["orders", "frontend"];
+        for name in names {
+            vault.asks(&vault.token(name)?, name).await?;
+        }
+        let log = CapturedLog::begin();
+        vault.end().await?;
+
+        vault.must_have_been_asked(GIVE_BACK, names.len())?;
+        let log = log.text();
+        let told: Vec<_> = log.lines().filter(|line| line.contains(GIVE_BACK)).collect();
+        ensure!(matches!(told[..], [once] if once.contains("policy must allow `update` there")), "{log}");
+        Ok(())
     });
 }

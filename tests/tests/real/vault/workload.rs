@@ -124,11 +124,7 @@ fn what_vault_gave_is_given_back_when_the_token_is_let_go_and_when_the_agent_end
 fn a_batch_token_signs_and_ends_by_itself() {
     alone(async |_| {
         let mut vault = Vault::set().await?;
-        let role = vault.access.section().pointer("/auth/role").and_then(Value::as_str).context("no role")?;
-        let role = format!("auth/jwt/role/{role}");
-        let mut batch = vault.scene.openbao.read(&role).await?["data"].take();
-        batch["token_type"] = json!("batch");
-        vault.scene.openbao.write(&role, &batch).await?;
+        vault.tokens_are(&json!({"token_type": "batch"})).await?;
         let orders = vault.token("orders")?;
         vault.asks(&orders, "orders").await?;
         vault.asks(&orders, "orders").await?;
@@ -200,7 +196,7 @@ pub(super) struct Vault {
 }
 
 impl Vault {
-    async fn set() -> Result<Self> {
+    pub(super) async fn set() -> Result<Self> {
         let scene = Scene::set().await?;
         let access = scene.openbao.accept_workloads(&scene.issuer, HOUR).await?;
         Self::before(scene, access)
@@ -214,6 +210,17 @@ impl Vault {
         let (stop, mut keeper) = (CancellationToken::new(), JoinSet::new());
         keeper.spawn(runs.run(stop.clone()));
         Ok(Self { scene, access, ca, keeper, stop })
+    }
+
+    /// From now on, logins give such tokens.
+    pub(super) async fn tokens_are(&self, such: &Value) -> Result<()> {
+        let role = self.access.section().pointer("/auth/role").and_then(Value::as_str).context("no role")?;
+        let path = format!("auth/jwt/role/{role}");
+        let mut role = self.scene.openbao.read(&path).await?["data"].take();
+        for (key, value) in such.as_object().into_iter().flatten() {
+            role[key] = value.clone();
+        }
+        self.scene.openbao.write(&path, &role).await.map(drop)
     }
 
     pub(super) fn token(&self, account: &str) -> Result<Token> {
@@ -273,7 +280,7 @@ impl Vault {
     }
 
     /// As when the agent stops.
-    async fn end(&mut self) -> Result<()> {
+    pub(super) async fn end(&mut self) -> Result<()> {
         self.stop.cancel();
         let ended = timeout(START, self.keeper.join_next()).await.context("it does not end")?;
         Ok(ended.context("it never ran")??)

@@ -100,12 +100,20 @@ fn what_is_printed_lets_each_workload_be_itself_and_nobody_else() {
         let access = scene.openbao.accept_workloads(&scene.issuer, HOUR).await?.with("role", WORKLOAD_ROLE);
         let token = scene.issuer.mint_for(VAULT_AUDIENCE, "cart", HOUR)?;
         let file = scene.stage.write_private("cart", &token)?;
+        let login = access.section().pointer("/auth/role").and_then(Value::as_str).context("no role")?;
+        let login = format!("auth/jwt/role/{login}");
         let agent = Asked::an_agent(&scene, programs, access, &file)?;
 
         agent.set_up(&scene)?;
         let own = format!("signs spiffe://{}/ns/shop/sa/cart for", trust_domain()?);
         let said = agent.check()?.must(0, &[&own, "ok    another: role signet-workload refuses"])?;
         ensure!(!said.notes.contains("hint") && !said.notes.contains(&token), "{}", said.notes);
+
+        let mut stored = scene.openbao.read(&login).await?["data"].take();
+        stored["token_type"] = json!("service");
+        scene.openbao.write(&login, &stored).await?;
+        let kept = "hint  policy: the token's policies lack `update` on auth/token/revoke-self; add: path";
+        agent.check()?.must(0, &[kept])?;
 
         scene.openbao.set_role(WORKLOAD_ROLE, &Role::for_any_workload()?).await?;
         agent.check()?.must(1, &["FAULT another: role signet-workload signs the identity of another"])?;
