@@ -3,7 +3,7 @@
 
 use std::time::SystemTime;
 
-use x509_cert::ext::pkix::KeyUsage;
+use x509_cert::ext::pkix::{KeyUsage, KeyUsages};
 
 use crate::x509::{AltName, Certificate, X509Error, oid};
 use crate::{
@@ -99,9 +99,8 @@ impl CaCertificate {
             return Err(IntermediateFault::PathLength { found: self.path_len() });
         }
         let usage = certificate.extensions.decode::<KeyUsage>(oid::KEY_USAGE).map_err(X509Error::from)?;
-        if usage.is_some_and(|usage| {
-            usage.digital_signature() || usage.key_encipherment() || usage.key_agreement()
-        }) {
+        let signs_certificates = KeyUsages::KeyCertSign | KeyUsages::CRLSign;
+        if usage.is_some_and(|KeyUsage(uses)| !(uses - signs_certificates).is_empty()) {
             return Err(IntermediateFault::Usage);
         }
         if !self.validity().contains(now) {
@@ -110,3 +109,6 @@ impl CaCertificate {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -130,6 +130,9 @@ fn what_is_no_key_to_sign_with_is_refused_with_the_remedy() {
     let key = pem::encode("PRIVATE KEY", PrivateKey::generate().unwrap().pkcs8_der());
     let genpkey = |arguments: &str| made_by(&[&format!("genpkey {arguments} -out out.pem")]);
     let of = |commands: &[&str]| made_by(&[&[P256], commands].concat());
+    // As PKCS#8 holds it, which names the curve by itself.
+    let pkcs8 = PrivateKey::generate().unwrap();
+    let unnamed = PrivateKeyInfo::of(pkcs8.pkcs8_der()).unwrap().private_key.to_vec();
     let table = [
         ("nothing", String::new(), "no private key in it"),
         ("a certificate", pem::certificate_pem(b"x"), "no private key in it"),
@@ -151,11 +154,11 @@ fn what_is_no_key_to_sign_with_is_refused_with_the_remedy() {
         ("garbage in PKCS#8", pem::encode("PRIVATE KEY", b"garbage"), "(malformed)"),
         ("garbage in SEC1", pem::encode("EC PRIVATE KEY", b"garbage"), "(malformed)"),
         ("garbage in PKCS#1", pem::encode("RSA PRIVATE KEY", b"garbage"), "(malformed)"),
-        ("no public half, SEC1", of(&["ec -in key.pem -no_public -out out.pem"]), "openssl ec -in"),
+        ("no public half, SEC1", of(&["ec -in key.pem -no_public -out out.pem"]), "lacks its public half"),
         (
             "no public half, PKCS#8",
             of(&["ec -in key.pem -no_public -out half.pem", "pkey -in half.pem -out out.pem"]),
-            "openssl ec -in",
+            "lacks its public half",
         ),
         (
             "a compressed public half",
@@ -168,6 +171,7 @@ fn what_is_no_key_to_sign_with_is_refused_with_the_remedy() {
             made_by(&["ecparam -name secp256k1 -genkey -noout -out out.pem"]),
             "1.3.132.0.10 is not allowed",
         ),
+        ("SEC1 that names no curve", pem::encode("EC PRIVATE KEY", &unnamed), "(malformed)"),
         ("Ed448", genpkey("-algorithm ED448"), "1.3.101.113 is not allowed"),
         ("RSA-PSS", genpkey("-algorithm RSA-PSS"), "is not allowed"),
     ];
