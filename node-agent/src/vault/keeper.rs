@@ -117,3 +117,30 @@ const FIRST_RETRY: Duration = Duration::from_millis(500);
 /// A proxy that has nothing waits no longer than this for Vault's return to be seen, and what the client's own breaker
 /// waits.
 const LONGEST_RETRY: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use signet_backends::vault::IssuerPath;
+
+    use super::*;
+    use crate::vault::testing::issuer_chain;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_next_look_is_when_the_issuer_changes_or_in_a_minute() {
+        let [old, new] = ["old", "new"].map(issuer_chain);
+        let (path, begin) = (IssuerPath::Issuer("i".to_owned()), Instant::now());
+        let steady = Issuers::after(None, old, path.clone(), begin);
+        assert_eq!(next_look(&steady), LOOK_EVERY, "nothing is under way");
+
+        let waits = Issuers::after(Some(steady), new, path, begin);
+        let change = waits.next_change().unwrap() - begin;
+        for (passed, look) in [
+            (Duration::ZERO, LOOK_EVERY),
+            (change - Duration::from_secs(7), Duration::from_secs(7)),
+            (change + LOOK_EVERY, FIRST_RETRY),
+        ] {
+            tokio::time::advance(begin + passed - Instant::now()).await;
+            assert_eq!(next_look(&waits), look, "after {passed:?} of {change:?}");
+        }
+    }
+}

@@ -11,6 +11,8 @@ use tokio::{
     task::JoinSet,
 };
 
+use tokio_util::sync::CancellationToken;
+
 use super::{
     testing::{authority, issuer_chain, vault_config, vault_config_at},
     *,
@@ -81,6 +83,29 @@ async fn the_roots_alone_are_told_as_they_are_now_and_what_is_new_makes_whoever_
     vault.turn_to(&new);
     assert_eq!(roots().await, [of(&old), of(&new)], "leaves under the old one live");
     assert!(heard.has_changed().unwrap());
+}
+
+#[tokio::test]
+async fn the_keeper_knows_whether_vault_is_there_and_looks_at_once_when_a_call_did_not_find_it() {
+    use Reachability::{Disconnected, Reachable};
+    let vault = Vault::of(&authority()).await;
+    for (port, states) in [(vault.port, &[Reachable, Disconnected, Reachable][..]), (1, &[Disconnected][..])]
+    {
+        let (ca, keeper) = VaultCa::new(vault_config_at(port), "cluster.local".parse().unwrap(), 10).unwrap();
+        let (stop, mut reachability) = (CancellationToken::new(), ca.reachability());
+        let seen = async {
+            for state in states {
+                if *state == Disconnected && port == vault.port {
+                    ca.0.hear(Some(CaEvent::ConnectFailed));
+                } else {
+                    reachability.wait_for(|now| now == state).await.unwrap();
+                }
+            }
+            stop.cancel();
+        };
+        let both = futures_util::future::join(keeper.run(stop.clone()), seen);
+        tokio::time::timeout(Duration::from_secs(10), both).await.expect("the keeper does not look");
+    }
 }
 
 #[tokio::test]

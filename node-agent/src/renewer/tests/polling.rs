@@ -13,6 +13,7 @@ use signet_runtime::testing::CapturedLog;
 use super::MINUTE;
 use crate::{
     sds::PublishedSecret,
+    secret_cache::RootsCome,
     testing::{HOUR, World, served},
 };
 
@@ -189,6 +190,43 @@ async fn a_ca_that_does_not_tell_its_roots_issues_all_the_same_and_one_line_and_
             world.now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() / 1000
         );
         assert!(shown.contains(&told), "{name}: {shown}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_for_roots_learns_whether_they_come_alone() {
+    let world = World::new();
+    world.ca.tell_bundle(BundleAnswer::NotOffered);
+    for (name, answer, come) in [
+        ("not offered", BundleAnswer::NotOffered, RootsCome::WithSvids),
+        ("overloaded", BundleAnswer::Fail(FakeCa::overloaded(Duration::ZERO)), RootsCome::WithSvids),
+        ("told", BundleAnswer::Told, RootsCome::Alone),
+        ("nobody there", BundleAnswer::Fail(FakeCa::disconnected()), RootsCome::Alone),
+        ("answered, and not told", BundleAnswer::Fail(FakeCa::unavailable()), RootsCome::WithSvids),
+    ] {
+        world.ca.tell_bundle(answer);
+        world.connect_anew().await;
+        assert_eq!(world.cache.roots().borrow().come, come, "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ca_that_fails_is_left_alone_as_long_as_it_wants_and_longer_where_roots_are_held() {
+    let half_a_minute = Duration::from_secs(30);
+    for (name, holds_roots, overloaded, questions) in [
+        ("with nothing, for 5 s at most", false, half_a_minute, 12..=15),
+        ("with roots, for half a minute", true, half_a_minute, 2..=3),
+    ] {
+        let world = World::new();
+        if holds_roots {
+            world.settle().await;
+        }
+        world.ca.tell_bundle(BundleAnswer::Fail(FakeCa::overloaded(overloaded)));
+        world.connect_anew().await;
+        let before = world.ca.bundle_calls();
+        world.pass(Duration::from_secs(64)).await;
+        let asked = world.ca.bundle_calls() - before;
+        assert!(questions.contains(&asked), "{name}: {asked} questions");
     }
 }
 
