@@ -3,7 +3,7 @@
 mod expiry;
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, UNIX_EPOCH},
 };
 
@@ -49,7 +49,7 @@ pub struct Conditions {
     authority: Condition,
     issuer_keys: Condition,
     readiness: Readiness,
-    expiry: Mutex<ExpiryAlarm>,
+    expiry: ExpiryAlarm,
 }
 
 impl Conditions {
@@ -63,12 +63,12 @@ impl Conditions {
             authority: readiness.condition("authority", "starting"),
             issuer_keys: readiness.condition("issuer keys", "starting"),
             readiness: readiness.clone(),
-            expiry: Mutex::default(),
+            expiry: ExpiryAlarm::default(),
         }
     }
 
     /// Looks until `stop`.
-    pub async fn observe(self, observed: Observed, stop: CancellationToken) {
+    pub async fn observe(mut self, observed: Observed, stop: CancellationToken) {
         let mut ticks = interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         stop.run_until_cancelled(async {
@@ -80,7 +80,7 @@ impl Conditions {
         .await;
     }
 
-    fn look(&self, observed: &Observed) {
+    fn look(&mut self, observed: &Observed) {
         match &*observed.audit.state().borrow() {
             Ok(()) => self.audit.ready(),
             Err(unavailable) => self.audit.not_ready(chain(unavailable).to_string()),
@@ -95,19 +95,17 @@ impl Conditions {
         }
         self.readiness.remark("loading of issuer keys", loading(&observed.authentication));
         observed.metrics.load(observed.admission.in_flight(), observed.admission.queued());
-        if let Some(certificate) = observed.authority.certificate() {
-            self.look_at_the_end_of(&certificate, observed);
+        match observed.authority.certificate() {
+            Some(certificate) => self.look_at_the_end_of(&certificate, observed),
+            None => observed.metrics.authority_expires(Duration::ZERO, 0.0),
         }
     }
-}
 
-impl Conditions {
-    fn look_at_the_end_of(&self, certificate: &CaCertificate, observed: &Observed) {
+    fn look_at_the_end_of(&mut self, certificate: &CaCertificate, observed: &Observed) {
         let (validity, now) = (certificate.validity(), observed.clock.now());
         let expires_at = validity.not_after().duration_since(UNIX_EPOCH).unwrap_or_default();
         observed.metrics.authority_expires(expires_at, remaining_ratio(validity, now));
-        let alarm = self.expiry.lock().unwrap_or_else(PoisonError::into_inner).look(validity, now);
-        if let Some(alarm) = alarm {
+        if let Some(alarm) = self.expiry.look(validity, now) {
             expiry::tell(&alarm, &certificate.key_id(), validity);
         }
     }

@@ -8,7 +8,7 @@ use signet_runtime::config::{Section, Setting, one_of};
 
 use super::{
     VaultFileError,
-    files::{read_private, read_text},
+    files::{read_secret, read_text},
 };
 
 /// One Vault.
@@ -168,7 +168,7 @@ impl VaultConfig {
         }
         if let Some((certificate, key)) = &self.client_certificate {
             judge("client_certificate_file", read_text(certificate).map(drop));
-            judge("client_key_file", read_private(key).map(drop));
+            judge("client_key_file", read_secret(key).map(drop));
         }
         if let Some(path) = &self.pki.roots_file {
             judge("roots_file", read_text(path).map(drop));
@@ -179,10 +179,10 @@ impl VaultConfig {
             }
             AuthMethod::AppRole { role_id_file, secret_id_file } => {
                 judge("auth.role_id_file", read_text(role_id_file).map(drop));
-                judge("auth.secret_id_file", read_private(secret_id_file).map(drop));
+                judge("auth.secret_id_file", read_secret(secret_id_file).map(drop));
             }
             AuthMethod::TokenFile { token_file } => {
-                judge("auth.token_file", read_private(token_file).map(drop))
+                judge("auth.token_file", read_secret(token_file).map(drop))
             }
             AuthMethod::Cert { .. } => {}
         }

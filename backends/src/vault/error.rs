@@ -158,9 +158,9 @@ pub enum VaultFileError {
         #[source]
         source: Arc<io::Error>,
     },
-    /// Others may read a secret.
+    /// Everybody may write it, or it is too large.
     #[error("{}", .0)]
-    NotPrivate(String),
+    Unfit(String),
     /// It holds something else than it should.
     #[error("{} holds no {want}", path.display())]
     Content {

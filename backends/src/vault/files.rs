@@ -28,15 +28,18 @@ pub(super) fn read_text(path: &Path) -> Result<String, VaultFileError> {
     Ok(trimmed.to_owned())
 }
 
-/// A secret, which only its owner may read.
-pub(super) fn read_private(path: &Path) -> Result<Zeroizing<String>, VaultFileError> {
-    let bytes = files::read_private(path).map_err(|fault| match fault {
+/// A secret, as Kubernetes mounts it: with mode 0644, or 0440 with `fsGroup`.
+pub(super) fn read_secret(path: &Path) -> Result<Zeroizing<String>, VaultFileError> {
+    let mounted = files::read_mounted(path).map_err(|fault| match fault {
         FileError::Unreadable { source, .. } => {
             VaultFileError::Unreadable { path: path.to_owned(), source: Arc::new(source) }
         }
-        fault => VaultFileError::NotPrivate(fault.to_string()),
+        fault => VaultFileError::Unfit(fault.to_string()),
     })?;
-    let text = std::str::from_utf8(&bytes).map(str::trim).unwrap_or_default();
+    if mounted.readable_by_all {
+        tracing::warn!(file = %path.display(), "everybody who sees this file may read the secret in it");
+    }
+    let text = std::str::from_utf8(&mounted.content).map(str::trim).unwrap_or_default();
     if text.is_empty() {
         return Err(VaultFileError::Content { path: path.to_owned(), want: "text" });
     }

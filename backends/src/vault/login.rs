@@ -14,7 +14,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::{
     AuthConfig, AuthMethod, VaultClient, VaultError,
     answer::Auth,
-    files::{read_private, read_text},
+    files::{read_secret, read_text},
     request::Request,
 };
 
@@ -51,7 +51,7 @@ impl Login {
     async fn once(&self, client: &VaultClient, deadline: Instant) -> Result<Auth, VaultError> {
         let AuthConfig { mount, method } = &client.config().auth;
         if let (Self::Configured, AuthMethod::TokenFile { token_file }) = (self, method) {
-            return adopt(client, read_private(token_file)?, deadline).await;
+            return adopt(client, read_secret(token_file)?, deadline).await;
         }
         let request = self.request(mount, method)?;
         let path = request.path.clone();
@@ -80,7 +80,7 @@ impl Login {
                 request
             }
             AuthMethod::AppRole { role_id_file, secret_id_file } => {
-                let (role_id, secret) = (read_text(role_id_file)?, read_private(secret_id_file)?);
+                let (role_id, secret) = (read_text(role_id_file)?, read_secret(secret_id_file)?);
                 let mut login = LoginWithApproleRequest { mount, role_id, secret_id: secret.to_string() };
                 let request = Request::of(&login);
                 login.secret_id.zeroize();

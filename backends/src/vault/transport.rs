@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use super::{
     VaultConfig, VaultError, VaultFileError,
     answer::Raw,
-    files::{read_private, read_text},
+    files::{read_secret, read_text},
     request::Request,
 };
 
@@ -109,7 +109,7 @@ impl Files {
     fn read(config: &VaultConfig) -> Result<Self, VaultFileError> {
         let anchors = config.ca_file.as_deref().map(read_text).transpose()?;
         let certificate = match &config.client_certificate {
-            Some((certificate, key)) => Some((read_text(certificate)?, read_private(key)?)),
+            Some((certificate, key)) => Some((read_text(certificate)?, read_secret(key)?)),
             None => None,
         };
         Ok(Self { anchors, certificate })

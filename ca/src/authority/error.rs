@@ -41,7 +41,7 @@ pub enum IssueError {
     /// No authority can sign: at start, and when one has ended before its successor may follow.
     #[error(
         "no authority can sign now: {}", until.map_or(
-            "what the configured one signs by is away, and `/readyz` says why".to_owned(),
+            "what the configured one signs by cannot be had; the source of the authority says why".to_owned(),
             |until| format!(
                 "the one that signed until now cannot, and the next must wait until proxies have its root, at {}",
                 format_rfc3339_seconds(until)

@@ -31,7 +31,8 @@ impl ExpiryAlarm {
                 return None;
             }
         };
-        let due = self.told.is_none_or(|told| now.duration_since(told).is_ok_and(|since| since >= pause));
+        // A clock that was set back leaves a time that has not come: it must not silence the alarm until then.
+        let due = self.told.is_none_or(|told| now.duration_since(told).map_or(true, |since| since >= pause));
         due.then(|| {
             self.told = Some(now);
             alarm
@@ -90,6 +91,7 @@ mod tests {
         ] {
             assert_eq!(alarm.look(validity, at(when)), told, "at {when}");
         }
+        assert_eq!(alarm.look(validity, at(75 * HOUR)), Some(Alarm::Expiring), "the clock was set back");
         let renewed = Validity::new(at(100 * HOUR), at(200 * HOUR)).unwrap();
         assert_eq!(alarm.look(renewed, at(101 * HOUR)), None);
         assert_eq!(alarm.look(renewed, at(171 * HOUR)), Some(Alarm::Expiring));

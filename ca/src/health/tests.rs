@@ -1,5 +1,6 @@
 //! What an orchestrator is told when the parts of a CA can no longer do theirs.
 
+use metrics_exporter_prometheus::PrometheusBuilder;
 use signet_backends::{Assembler, LocalSigner};
 use signet_identity::{CaCertificate, Clock, PrivateKey, SigningKey, TrustBundle, TrustDomain};
 
@@ -8,6 +9,7 @@ use crate::{
     admission::AdmissionLimits,
     audit::testing::LogOnDisk,
     authn::{IssuerConfig, RefreshTimes, Refresher, Source},
+    authority::Standing,
     testing::{self, ISSUER, KeyFile, issuer},
 };
 
@@ -49,7 +51,7 @@ impl Scene {
         (Self { log, observed, readiness, conditions }, refreshers)
     }
 
-    fn page(&self) -> String {
+    fn page(&mut self) -> String {
         self.conditions.look(&self.observed);
         self.readiness.to_string()
     }
@@ -57,7 +59,7 @@ impl Scene {
 
 #[tokio::test]
 async fn an_authority_is_ready_to_its_last_second_and_then_says_why_not() {
-    let scene = Scene::new().await;
+    let mut scene = Scene::new().await;
     assert!(scene.page().contains("authority: ready"));
 
     scene.log.clock.advance(YEAR);
@@ -73,7 +75,7 @@ async fn an_authority_is_ready_to_its_last_second_and_then_says_why_not() {
 
 #[tokio::test]
 async fn a_log_that_cannot_be_written_is_said_with_the_remedy() {
-    let scene = Scene::new().await;
+    let mut scene = Scene::new().await;
     assert!(scene.page().contains("audit log: ready"));
     scene.log.fill_disk();
     let line = crate::audit::Record::Abandoned { request_id: "r" };
@@ -85,7 +87,7 @@ async fn a_log_that_cannot_be_written_is_said_with_the_remedy() {
 #[tokio::test]
 async fn a_source_of_keys_that_fails_is_told_while_the_keys_that_are_held_serve() {
     let file = KeyFile::of(&issuer());
-    let (scene, mut refreshers) = Scene::with(vec![IssuerConfig {
+    let (mut scene, mut refreshers) = Scene::with(vec![IssuerConfig {
         issuer: ISSUER.to_owned(),
         audiences: vec!["istio-ca".to_owned()],
         leeway: Duration::ZERO,
@@ -108,4 +110,20 @@ async fn a_source_of_keys_that_fails_is_told_while_the_keys_that_are_held_serve(
     file.swap(&issuer().jwks_json());
     refresher.load().await.unwrap();
     assert!(scene.page().contains(good), "{}", scene.page());
+}
+
+#[tokio::test]
+async fn while_nobody_signs_no_life_is_left() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let none_is_left = || recorder.handle().render().contains("signet_ca_authority_remaining_ratio 0\n");
+    let mut scene = Scene::new().await;
+    scene.page();
+    assert!(!none_is_left());
+
+    let bundle = scene.observed.authority.bundle();
+    scene.observed.authority.publish(Standing::new(None, TrustBundle::clone(&bundle)));
+
+    assert!(scene.page().contains("authority: no authority can sign now"), "{}", scene.page());
+    assert!(none_is_left());
 }

@@ -22,14 +22,14 @@ use zeroize::Zeroizing;
 pub struct ServingFiles {
     /// PEM: the leaf, then its intermediates.
     pub certificate: PathBuf,
-    /// PEM, private.
+    /// PEM, as Kubernetes mounts it.
     pub key: PathBuf,
 }
 
 /// Why the pair cannot be shown.
 #[derive(Debug, thiserror::Error)]
 pub enum ServingFileError {
-    /// The key is missing or shared.
+    /// The key is missing, or everybody may write it.
     #[error(transparent)]
     Key(#[from] FileError),
     /// The certificate cannot be read.
@@ -77,7 +77,7 @@ impl ServingFiles {
 
     fn read(&self) -> Result<Content, ServingFileError> {
         let unreadable = |source| ServingFileError::Unreadable { path: self.certificate.clone(), source };
-        let key = files::read_private(&self.key)?;
+        let key = files::read_mounted(&self.key)?.content;
         Ok(Content { certificate: fs::read(&self.certificate).map_err(unreadable)?, key })
     }
 }
@@ -150,6 +150,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
+    use std::{fs::Permissions, os::unix::fs::PermissionsExt};
+
     use signet_identity::{CaCertificate, PrivateKey};
     use tempfile::TempDir;
 
@@ -180,11 +182,14 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_others_can_read_is_refused() {
+    fn a_key_is_taken_as_kubernetes_mounts_it_and_refused_if_everybody_may_write_it() {
         let (scene, key) = (Scene::new(), PrivateKey::generate().unwrap());
         scene.write(&key, &key);
-        scene.files().judge().unwrap();
-        files::write_atomically(&scene.files().key, key.to_pkcs8_pem().as_bytes(), 0o644).unwrap();
+        for mode in [0o600, 0o440, 0o644] {
+            fs::set_permissions(scene.files().key, Permissions::from_mode(mode)).unwrap();
+            scene.files().judge().unwrap();
+        }
+        fs::set_permissions(scene.files().key, Permissions::from_mode(0o646)).unwrap();
 
         let refused = scene.files().judge().unwrap_err();
 

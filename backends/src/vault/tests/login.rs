@@ -184,16 +184,16 @@ async fn a_client_certificate_that_was_replaced_is_shown_at_the_next_login() {
 }
 
 #[tokio::test]
-async fn a_token_file_that_others_can_read_is_refused() {
+async fn a_token_file_that_everybody_can_write_is_refused() {
     let bao = Bao::start().await;
     let file = bao.token_file(json!({})).await;
-    fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o646)).unwrap();
 
     let shared =
         log_in(bao.port, &format!("auth.method = 'token-file'\nauth.token_file = '{}'", file.display()))
             .await;
 
-    assert!(matches!(&shared, Err(VaultError::File(VaultFileError::NotPrivate(_)))), "{shared:?}");
+    assert!(matches!(&shared, Err(VaultError::File(VaultFileError::Unfit(_)))), "{shared:?}");
 }
 
 #[tokio::test]
@@ -294,9 +294,9 @@ async fn a_file_that_cannot_be_used_is_named() {
     let bao = Bao::start().await;
     let auth = bao.accept_approle(json!({})).await;
     let file = bao.directory.path().join("secret-id");
-    fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o646)).unwrap();
     let shared = log_in(bao.port, &auth).await;
-    assert!(matches!(&shared, Err(VaultError::File(VaultFileError::NotPrivate(_)))), "{shared:?}");
+    assert!(matches!(&shared, Err(VaultError::File(VaultFileError::Unfit(_)))), "{shared:?}");
 
     write_private(&file, " \n");
     let empty = log_in(bao.port, &auth).await;
