@@ -191,7 +191,7 @@ impl Inner {
             let Some(address) = addresses.get(place).filter(|_| Instant::now() < deadline) else { break };
             let answer = self.exchange(address, request, token, deadline).await;
             match answer.and_then(|raw| raw.judged(address.as_str(), &request.path)) {
-                Err(error) if error.is_outage() => {
+                Err(error) if error.is_of_the_node() => {
                     failed = worse(failed, error);
                     // One that is silent takes all the time there is: whoever comes next begins elsewhere.
                     self.preferred.store((place + 1) % addresses.len(), Ordering::Relaxed);

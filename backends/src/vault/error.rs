@@ -204,6 +204,12 @@ impl VaultError {
         )
     }
 
+    /// Whether another node may do better: this one is away, failed, or hung up before it had answered.
+    pub(super) fn is_of_the_node(&self) -> bool {
+        let fails = matches!(self, Self::Broken { .. } | Self::Failing { status: 500 | 502..=599, .. });
+        fails || self.is_outage()
+    }
+
     /// Whether it tells of a caller who was in a hurry, and nothing of Vault. `deadline` is the caller's.
     pub(super) fn is_of_a_hurry(&self, deadline: Instant) -> bool {
         match self {

@@ -61,3 +61,26 @@ async fn a_node_that_says_nothing_is_not_asked_first_again() {
 
     assert_eq!(silent.seen().len(), 1);
 }
+
+/// What it lacks, storage or peers or a backend of its proxy, another node may have.
+#[tokio::test]
+async fn a_node_that_fails_or_hangs_up_is_left_for_the_next_one_at_once() {
+    for fault in [
+        Act::error(500, "", "local node not active but active cluster node not found"),
+        Act::error(502, "", "no backend"),
+        Act::error(503, "retry-after: 60\r\n", "no backend"),
+        Act::HangUp,
+        Act::Answer("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{".to_owned()),
+    ] {
+        let told = format!("{fault:?}");
+        let failing = Between::alone(move |_, _| fault.clone()).await;
+        let serving = Between::alone(|_, _| good()).await;
+        let client = client(&[failing.port, serving.port], "");
+
+        for _ in 0..3 {
+            ask(&client, soon()).await.unwrap();
+        }
+
+        assert_eq!((failing.seen().len(), serving.seen().len()), (1, 3), "{told}");
+    }
+}
