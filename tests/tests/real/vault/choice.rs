@@ -17,8 +17,8 @@ use super::{HOUR, PLAN, START, Scene, must_be_strictly_valid};
 /// At the latest moment of its renewal a certificate has 5.4 s left: what a change may cost.
 const LEAF: Duration = Duration::from_secs(18);
 
-/// At the latest moment of its renewal it has 7.2 s left, and under a new root it waits for 4.8.
-const LEAF_THAT_WAITS: Duration = Duration::from_secs(24);
+/// At the latest moment of its renewal it has 10.8 s left, and under a new root it waits for 7.2.
+const LEAF_THAT_WAITS: Duration = Duration::from_secs(36);
 
 /// From the new root in the bundle to the first leaf under it.
 const OVERLAP: Duration = Duration::from_secs(3);
@@ -70,10 +70,13 @@ fn an_agent_without_a_ca_lets_the_root_go_first_and_no_request_fails() {
         let scene = Scene::set().await?;
         let for_the_ca = scene.openbao.accept_jwt(&scene.stage, &scene.issuer, HOUR).await?;
         let for_workloads = scene.openbao.accept_workloads(&scene.issuer, HOUR).await?;
-        let plan = Plan { leaf_lifetime: LEAF_THAT_WAITS, ..PLAN };
+        // A token that dies while its leaf waits would cost a stream, and time that is not there.
+        let (token_lifetime, new_token_every) = (Duration::from_secs(12), Some(Duration::from_secs(2)));
+        let plan = Plan { leaf_lifetime: LEAF_THAT_WAITS, token_lifetime, new_token_every, ..PLAN };
         let (mut mesh, openbao) = scene.raise(programs, &plan, SignedBy::Vault(for_the_ca)).await?;
-        mesh.turn_to_vault(for_workloads, LEAF_THAT_WAITS).await?;
         let mut traffic = Traffic::through(&mesh).await?;
+        mesh.turn_to_vault(for_workloads, LEAF_THAT_WAITS).await?;
+        traffic.until_each_has_rotated(1).await.context("without a CA")?;
 
         openbao.rotate_root("root-2").await?;
         traffic.until_each_has_rotated(1).await.context("under the new root")?;
