@@ -100,6 +100,23 @@ async fn a_local_key_conforms_under_a_root_and_under_an_intermediate() {
     assert_eq!(failures("local, intermediate", async || under_an_intermediate()).await, []);
 }
 
+#[tokio::test]
+async fn a_backend_is_not_said_to_pass_what_cannot_happen_to_it() {
+    let mut not_applicable = Vec::new();
+    for (case, run) in CASES {
+        if run(&under_a_root()).await.unwrap() == Held::NotApplicable {
+            not_applicable.push(*case);
+        }
+    }
+    assert_eq!(
+        not_applicable,
+        [
+            "a call that nobody waits for any more harms no other",
+            "while its authority is away, it says so in time, and that it will pass; then it signs",
+        ]
+    );
+}
+
 /// Leaves under a root of any kind of key.
 fn under_a_root_of(key: &str) -> Backend {
     let root = ca_params("root", now() + 365 * DAY).self_signed(&KeyPair::from_pem(key).unwrap()).unwrap();
