@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use humantime::format_rfc3339_seconds;
 
-use super::Trust;
+use super::{Origin, Trust};
 use crate::authority::Failing;
 
 /// When the authority that waits begins to sign.
@@ -17,14 +17,15 @@ pub(super) enum Follows {
 }
 
 /// As `prepared: authority 0a1b (injected) signs, 2c3d (injected) follows at 2026-01-02T03:04:05Z; 2 roots`.
-pub(super) fn of(trust: &Trust, active_signs: bool, follows: Option<Follows>) -> String {
+/// `signing`: where the authority is from that can sign now.
+pub(super) fn of(trust: &Trust, signing: Option<Origin>, follows: Option<Follows>) -> String {
     let active = trust.active();
     let mut line = format!(
         "{}: authority {} ({}) {}",
         trust.stage().name(),
         active.certificate.key_id(),
         active.origin.name(),
-        if active_signs { "signs" } else { "cannot sign now" }
+        if signing.is_some() { "signs" } else { "cannot sign now" }
     );
     if let (Some(next), Some(follows)) = (trust.next(), follows) {
         let (key_id, origin) = (next.certificate.key_id(), next.origin.name());

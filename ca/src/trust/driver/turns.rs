@@ -138,10 +138,10 @@ impl Driver {
     pub(super) fn report(&self, authority: &Authority) {
         let Some(Held { trust, bundle, .. }) = self.store.held() else { return };
         let now = self.clock.now();
-        let (signs, follows) = (self.signers.active_signs(now), self.follows(now));
-        metrics::signing(signs.then_some(trust.active().origin));
+        let signing = self.signers.active_signs(now).then_some(trust.active().origin);
+        metrics::signing(signing);
         metrics::standing(trust.stage(), bundle, trust.activation(self.terms(&self.signers, now)));
-        self.readiness.remark("trust", words::of(trust, signs, follows));
+        self.readiness.remark("trust", words::of(trust, signing, self.follows(now)));
         self.readiness.remark("issuing", words::issuing(authority.failing().as_ref()));
     }
 }
