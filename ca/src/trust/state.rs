@@ -201,13 +201,17 @@ impl Trust {
         self.published.iter().map(|one| &one.root)
     }
 
-    /// Notes how long leaves live from now on. Times that only a clock can have set that was ahead count from now.
+    /// Notes how long leaves live from now on. Times that only a clock can have set that was ahead count from now; but not
+    /// by one that shows a time before the active authority began: it is behind.
     fn set_right(mut self, terms: Terms, now: SystemTime) -> Self {
         let Leaves { longest, longer_until } = self.leaves;
         if longest > terms.longest_leaf {
             self.leaves.longer_until = longer_until.max(after(now, longest));
         }
         self.leaves.longest = terms.longest_leaf;
+        if now < self.active.certificate.validity().not_before() {
+            return self;
+        }
         let end = self.last_leaf_ends(terms, now);
         for one in &mut self.published {
             one.since = one.since.min(now);

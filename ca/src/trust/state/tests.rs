@@ -217,6 +217,16 @@ fn a_root_stays_for_the_leaves_of_a_longer_lifetime_that_was_configured_before()
 }
 
 #[test]
+fn a_clock_that_is_behind_hurries_nothing() {
+    let (old, new) = (known(&root()), known(&root()));
+    let prepared = Trust::steady(old).offered(new, start()).stepped(TERMS, start());
+    let retiring = prepared.clone().stepped(TERMS, start() + TERMS.overlap);
+    for trust in [prepared, retiring] {
+        assert_eq!(trust.clone().stepped(TERMS, UNIX_EPOCH + HOUR), trust, "as at a boot without a clock");
+    }
+}
+
+#[test]
 fn what_a_clock_has_noted_that_was_ahead_counts_from_the_right_time() {
     let (old, new) = (known(&root()), known(&root()));
     let ahead = start() + 1000 * HOUR;
