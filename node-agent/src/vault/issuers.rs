@@ -118,6 +118,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn an_issuer_with_one_new_root_beside_the_old_one_waits_too_and_one_with_fewer_does_not() {
+        let (old, new, now) = (issuer_chain("old"), issuer_chain("new"), Instant::now());
+        let both = IssuerChain { roots: [&old.roots[..], &new.roots[..]].concat(), ..new };
+        let steady = by_id(None, old.clone(), now);
+
+        let waits = by_id(Some(steady), both.clone(), now);
+        assert_eq!((waits.next_change(), roots(&waits)), (Some(now + OVERLAP), 2));
+
+        let fewer = by_id(Some(by_id(None, both, now)), old, now);
+        assert_eq!((fewer.next_change(), roots(&fewer)), (None, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_change_that_is_taken_back_leaves_nothing() {
         let (old, now) = (issuer_chain("old"), Instant::now());
         let first = by_id(None, old.clone(), now);

@@ -177,4 +177,19 @@ mod tests {
         }
         assert_eq!(std::iter::from_fn(|| left.try_recv().ok()).count(), 2);
     }
+
+    #[test]
+    fn a_call_at_a_session_that_was_replaced_meanwhile_gives_back_the_old_one() {
+        let (sessions, mut left) = sessions(10);
+        let token = token("a");
+        let old = sessions.of(&token);
+        sessions.release(token.hash());
+        left.try_recv().unwrap();
+        let new = sessions.of(&token);
+
+        sessions.used(token.hash(), &old);
+
+        assert!(Arc::ptr_eq(&left.try_recv().unwrap(), &old));
+        assert!(Arc::ptr_eq(&sessions.of(&token), &new), "it stays");
+    }
 }

@@ -298,6 +298,27 @@ async fn time_is_looked_at_when_something_is_due_and_often_in_any_case() {
 }
 
 #[tokio::test]
+async fn what_became_due_while_nothing_ran_is_made_and_published_at_once() {
+    let scene = Scene::new();
+    let (mut driver, new) = (scene.started_with(&scene.root()).await, scene.root());
+    driver.take(offer(&new)).await.unwrap();
+    let authority =
+        Authority::new(driver.standing().unwrap(), scene.log.open(), Arc::clone(scene.clock()) as _);
+    let (_source, offers) = mpsc::channel(1);
+    let (mut changes, stop) = (authority.changes(), CancellationToken::new());
+    scene.clock().advance(SETTINGS.overlap);
+    let scenario = async {
+        changes.changed().await.unwrap();
+        stop.cancel();
+    };
+
+    let both = join(driver.run(authority.clone(), offers, stop.clone()), scenario);
+    timeout(10 * SECOND, both).await.unwrap();
+
+    assert_eq!(authority.certificate().map(|signs| signs.key_id()), Some(new.certificate().key_id()));
+}
+
+#[tokio::test]
 async fn what_a_source_offers_is_published_while_the_driver_runs() {
     let scene = Scene::new();
     let (driver, new) = (scene.started_with(&scene.root()).await, scene.root());

@@ -105,6 +105,7 @@ async fn a_change_that_is_due_and_not_durable_is_tried_again_and_rarely() {
     fs::remove_dir(&state).unwrap();
     driver.look().await;
     assert_eq!(signs(&driver), Some(new.certificate().key_id()));
+    assert_eq!(driver.until_next_look().as_secs(), 30, "nothing is amiss any more");
 }
 
 #[tokio::test]
