@@ -80,6 +80,69 @@ fn a_login_method_that_is_not_there_is_made_and_one_that_is_stays_as_it_is() {
 }
 
 #[test]
+fn one_way_to_sign_is_not_taken_from_another_unless_that_is_said() {
+    alone(async |programs| {
+        let scene = Scene::set().await?;
+        let workloads =
+            scene.openbao.accept_workloads(&scene.issuer, HOUR).await?.with("role", WORKLOAD_ROLE);
+        let token = scene.issuer.mint_for(VAULT_AUDIENCE, "cart", HOUR)?;
+        let file = scene.stage.write_private("cart", &token)?;
+        let agent = Asked::an_agent(&scene, programs, workloads, &file)?;
+        let access = scene.openbao.accept_jwt(&scene.stage, &scene.issuer, HOUR).await?;
+        let leaves = Asked::a_ca(&scene, programs, "vault", access.clone())?;
+        let intermediate = Asked::a_ca(&scene, programs, "vault-intermediate", access)?;
+        let careful = [("SIGNET_REPLACE", "")];
+        for (first, second, kept) in [
+            (&agent, &leaves, "pki/roles/signet-workload is there already"),
+            (&leaves, &agent, "pki/roles/signet-workload is there already"),
+            (&leaves, &intermediate, "policy signet-ca is there already"),
+        ] {
+            second.set_up(&scene)?;
+            first.set_up(&scene)?;
+            let before = first.check()?.must(0, &[])?;
+
+            let refused = second.apply(&scene, &careful).err().context("it was replaced")?.to_string();
+
+            ensure!(refused.contains(kept) && refused.contains("Nothing has been changed"), "{refused}");
+            ensure!(first.check()?.must(0, &[])?.answer == before.answer, "it is not as it was");
+            first.apply(&scene, &careful).context("a second time")?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn what_has_to_be_known_is_asked_for_before_anything_is_changed() {
+    alone(async |programs| {
+        let scene = Scene::set().await?;
+        let workloads =
+            scene.openbao.accept_workloads(&scene.issuer, HOUR).await?.with("role", WORKLOAD_ROLE);
+        let mut auth = workloads.section().get("auth").cloned().context("no auth")?;
+        auth["mount"] = json!("mesh/jwt");
+        let token = scene.issuer.mint_for(VAULT_AUDIENCE, "cart", HOUR)?;
+        let file = scene.stage.write_private("cart", &token)?;
+        let agent = Asked::an_agent(&scene, programs, workloads.with("auth", auth), &file)?;
+        let policy = scene.openbao.read("sys/policies/acl/signet-workload").await?;
+
+        for (variables, told) in [
+            (&[][..], "TOKEN_ISSUER"),
+            (&[("TOKEN_ISSUER", scene.issuer.url()), ("TOKEN_KEYS", "/nowhere")][..], "/nowhere"),
+        ] {
+            let refused = agent.apply(&scene, variables).err().context("it went on")?.to_string();
+            ensure!(refused.contains(told), "{refused}");
+        }
+
+        let now = scene.openbao.read("sys/policies/acl/signet-workload").await?;
+        ensure!(now["data"] == policy["data"], "{policy} became {now}");
+        // Left half-way by somebody else: mounted, and not configured.
+        scene.openbao.write("sys/auth/mesh/jwt", &json!({"type": "jwt"})).await?;
+        agent.set_up(&scene)?;
+        agent.check()?.must(0, &["at auth/mesh/jwt"])?;
+        Ok(())
+    });
+}
+
+#[test]
 fn a_token_out_of_a_file_is_not_given_back() {
     alone(async |programs| {
         let scene = Scene::set().await?;
