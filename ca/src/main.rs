@@ -53,7 +53,8 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum VaultCommand {
-    /// Try the whole path to a signature, and say what holds and what is missing.
+    /// Try the whole path to a signature, and say what holds and what is missing. It logs in, which is a use of an
+    /// AppRole's secret id.
     Check,
     /// Say what Vault needs for this configuration: policy, roles, login.
     Setup {

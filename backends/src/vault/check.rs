@@ -1,7 +1,8 @@
 //! Tries the whole path to a signature by Vault, and says what holds and what an operator has to mend.
 //!
-//! Nothing is changed at Vault but for a token that is given back, and for what a role with `no_store=false`
-//! stores of the throw-away certificates. Each step is bounded by `vault.timeout`.
+//! It changes at Vault what its own login does: a token is made, which is given back or ends by itself, and one use of an
+//! AppRole's secret id is gone. A role with `no_store=false` stores the throw-away certificates, too. Each step is bounded
+//! by `vault.timeout`.
 
 mod attempt;
 mod finding;
@@ -19,7 +20,10 @@ use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use self::{attempt::Attempt, finding::Findings, permission::Permission};
-use super::{IssuerChain, IssuerPath, Login, VaultClient, VaultConfig, VaultError, VaultSession};
+use super::{
+    AuthConfig, AuthMethod, IssuerChain, IssuerPath, Login, VaultClient, VaultConfig, VaultError,
+    VaultSession,
+};
 
 pub use finding::{Finding, Verdict};
 
@@ -124,7 +128,7 @@ impl VaultCheck<'_> {
         let session = VaultSession::new(client, login);
         match session.log_in(patience(session.client())).await {
             Ok(()) => {
-                findings.holds("login", format!("as configured, at auth/{}", self.config.auth.mount));
+                findings.holds("login", logged_in(&self.config.auth));
                 Some(session)
             }
             Err(error) => {
@@ -267,6 +271,16 @@ impl VaultCheck<'_> {
         SpiffeId::workload(&self.trust_domain, name, name)
             .unwrap_or_else(|_| SpiffeId::certificate_authority(&self.trust_domain))
     }
+}
+
+fn logged_in(auth: &AuthConfig) -> String {
+    let used = match auth.method {
+        AuthMethod::AppRole { .. } => {
+            "; that was a use of the secret id: if it had no other (secret_id_num_uses), make a new one"
+        }
+        _ => "",
+    };
+    format!("as configured, at auth/{}{used}", auth.mount)
 }
 
 /// What a step may take: one attempt at each address.

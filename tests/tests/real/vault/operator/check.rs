@@ -276,3 +276,23 @@ fn a_check_says_what_is_wrong_with_policies_and_mounts() {
         Ok(())
     });
 }
+
+#[test]
+fn a_check_that_has_used_up_a_secret_id_says_so() {
+    alone(async |programs| {
+        let scene = Scene::set().await?;
+        let access = scene.openbao.accept_approle(&scene.stage, HOUR).await?;
+        let ca = Asked::a_ca(&scene, programs, "vault", access)?;
+        ca.set_up(&scene)?;
+        let role = "auth/approle/role/signet-ca";
+        scene.openbao.write(role, &json!({"secret_id_num_uses": 1})).await?;
+        let made = scene.openbao.write(&format!("{role}/secret-id"), &json!({})).await?;
+        let secret_id = made.pointer("/data/secret_id").and_then(Value::as_str).context("no secret id")?;
+        scene.stage.write_private("vault-secret-id", secret_id)?;
+
+        ca.check()?
+            .must(0, &["ok    login: as configured, at auth/approle; that was a use of the secret id"])?;
+        ca.check()?.must(1, &["FAULT login: auth/approle refuses the login: invalid role or secret ID"])?;
+        Ok(())
+    });
+}
