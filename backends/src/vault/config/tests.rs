@@ -171,6 +171,8 @@ fn each_file_that_cannot_be_used_is_named_by_its_key() {
         path.display().to_string()
     };
     let (empty, long, open) = (file("empty", " \n"), file("long", &"x".repeat(300_000)), file("open", "s"));
+    // Everybody may write it.
+    fs::set_permissions(&open, std::os::unix::fs::PermissionsExt::from_mode(0o646)).unwrap();
     let lines = format!(
         "address = ['https://vault.test']\nca_file = '{empty}'\nroots_file = '{long}'\n\
          client_certificate_file = '/absent'\nclient_key_file = '{open}'\n\
