@@ -73,11 +73,29 @@ impl VaultSetup<'_> {
         terraform::print(self)
     }
 
-    /// Of the policy, and of the login role where its configuration names none.
+    /// Of the login role where its configuration names none.
     fn name(&self) -> &'static str {
         match self.signs {
-            Signs::Leaves { .. } | Signs::Intermediate => "signet-ca",
-            Signs::Workloads { .. } => "signet-workload",
+            Signs::Leaves { .. } | Signs::Intermediate => LEAVES,
+            Signs::Workloads { .. } => WORKLOADS,
+        }
+    }
+
+    /// Of the policy: each way has its own, so that to set up one takes nothing from another.
+    fn policy(&self) -> &'static str {
+        match self.signs {
+            Signs::Leaves { .. } => LEAVES,
+            Signs::Intermediate => INTERMEDIATE,
+            Signs::Workloads { .. } => WORKLOADS,
+        }
+    }
+
+    /// What whoever logs in may do. A CA that goes from one way to the other needs both for a while, by one login; a
+    /// policy that was never written allows nothing.
+    fn policies(&self) -> Vec<&'static str> {
+        match self.signs {
+            Signs::Leaves { .. } | Signs::Intermediate => vec![LEAVES, INTERMEDIATE],
+            Signs::Workloads { .. } => vec![WORKLOADS],
         }
     }
 
@@ -117,6 +135,10 @@ impl Rule {
         format!("path \"{}\" {{ capabilities = [\"{}\"] }}", self.path, self.capability)
     }
 }
+
+const LEAVES: &str = "signet-ca";
+const INTERMEDIATE: &str = "signet-ca-intermediate";
+const WORKLOADS: &str = "signet-workload";
 
 #[cfg(test)]
 mod tests;

@@ -30,7 +30,7 @@ impl VaultSetup<'_> {
             Signs::Workloads { .. } => json!({"token_type": "batch", "token_ttl": 600}),
             Signs::Leaves { .. } | Signs::Intermediate => json!({"token_ttl": 3600, "token_max_ttl": 86_400}),
         });
-        settings.insert("token_policies".to_owned(), json!([self.name()]));
+        settings.insert("token_policies".to_owned(), json!(self.policies()));
         settings.insert("token_no_default_policy".to_owned(), json!(true));
         settings.extend(special);
         Some(LoginRole { method, name, settings })

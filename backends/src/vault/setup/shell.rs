@@ -13,7 +13,7 @@ pub(super) fn print(setup: &VaultSetup<'_>) -> String {
         let _ = writeln!(text, "export VAULT_NAMESPACE={}", quoted(namespace));
     }
     let rules: Vec<String> = setup.rules().iter().map(super::Rule::text).collect();
-    let (name, rules, mount) = (setup.name(), rules.join("\n"), &setup.config.auth.mount);
+    let (name, rules, mount) = (setup.policy(), rules.join("\n"), &setup.config.auth.mount);
     let roles = setup.roles("${accessor}");
     let _ = write!(
         text,
@@ -54,12 +54,12 @@ accessor=$("$cli" read -field=accessor sys/auth/{mount})
 }
 
 fn login(setup: &VaultSetup<'_>) -> String {
-    let (name, mount) = (setup.name(), &setup.config.auth.mount);
+    let (name, policy, mount) = (setup.name(), setup.policy(), &setup.config.auth.mount);
     let Some(role) = setup.login() else {
         return format!(
             r#"
 # A token, into the file that `vault.auth.token_file` names; somebody has to keep it fresh:
-# "$cli" token create -orphan -no-default-policy -policy={name} -period=24h -field=token
+# "$cli" token create -orphan -no-default-policy -policy={policy} -period=24h -field=token
 "#
         );
     };

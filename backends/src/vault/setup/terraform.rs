@@ -20,7 +20,7 @@ pub(super) fn print(setup: &VaultSetup<'_>) -> String {
     let _ = write!(
         text,
         "\nresource \"vault_policy\" \"signet\" {{\n  name   = \"{}\"\n  policy = <<-END\n{}\n  END\n}}\n",
-        setup.name(),
+        setup.policy(),
         rules.join("\n")
     );
     let backend = login(setup, &mut text);
@@ -44,7 +44,7 @@ fn login(setup: &VaultSetup<'_>, text: &mut String) -> &'static str {
             text,
             "\n# The token for `vault.auth.token_file` is a secret, and so no resource:\n\
              # vault token create -orphan -no-default-policy -policy={} -period=24h -field=token",
-            setup.name()
+            setup.policy()
         );
         return "vault_auth_backend";
     };

@@ -36,8 +36,8 @@ fn what_is_printed_is_all_that_a_ca_needs() {
                 ca.set_up(&scene)?;
                 if login == "token-file" {
                     // As the comment that is printed says; a token has the policy's rules from now on only.
-                    let wanted =
-                        json!({"policies": ["signet-ca"], "no_default_policy": true, "no_parent": true});
+                    let policy = if kind == "vault" { "signet-ca" } else { "signet-ca-intermediate" };
+                    let wanted = json!({"policies": [policy], "no_default_policy": true, "no_parent": true});
                     let given = scene.openbao.write("auth/token/create", &wanted).await?;
                     let token =
                         given.pointer("/auth/client_token").and_then(Value::as_str).context("no token")?;
@@ -90,12 +90,13 @@ fn one_way_to_sign_is_not_taken_from_another_unless_that_is_said() {
         let agent = Asked::an_agent(&scene, programs, workloads, &file)?;
         let access = scene.openbao.accept_jwt(&scene.stage, &scene.issuer, HOUR).await?;
         let leaves = Asked::a_ca(&scene, programs, "vault", access.clone())?;
+        let by_issuer = Asked::a_ca(&scene, programs, "vault", access.clone().with("issuer", "root-1"))?;
         let intermediate = Asked::a_ca(&scene, programs, "vault-intermediate", access)?;
         let careful = [("SIGNET_REPLACE", "")];
         for (first, second, kept) in [
             (&agent, &leaves, "pki/roles/signet-workload is there already"),
             (&leaves, &agent, "pki/roles/signet-workload is there already"),
-            (&leaves, &intermediate, "policy signet-ca is there already"),
+            (&leaves, &by_issuer, "policy signet-ca is there already"),
         ] {
             second.set_up(&scene)?;
             first.set_up(&scene)?;
@@ -107,6 +108,9 @@ fn one_way_to_sign_is_not_taken_from_another_unless_that_is_said() {
             ensure!(first.check()?.must(0, &[])?.answer == before.answer, "it is not as it was");
             first.apply(&scene, &careful).context("a second time")?;
         }
+        intermediate.apply(&scene, &careful)?;
+        intermediate.check()?.must(0, &[]).context("beside the leaves")?;
+        leaves.check()?.must(0, &[]).context("the leaves beside it")?;
         Ok(())
     });
 }
