@@ -135,16 +135,19 @@ fn a_batch_token_signs_and_ends_by_itself() {
 }
 
 #[test]
-fn a_leaf_under_a_new_root_brings_the_root_with_it() {
+fn a_new_root_is_told_and_nothing_under_it_is_served_before_all_can_have_it() {
     alone(async |_| {
         let vault = Vault::set().await?;
         let orders = vault.token("orders")?;
-        vault.asks(&orders, "orders").await?;
+        let before = vault.ask(&orders, "orders").await?.bundle;
+        ensure!(before.version().is_none(), "Vault counts no versions: {:?}", before.version());
         vault.scene.openbao.rotate_root("root-2").await?;
 
-        vault.asks(&orders, "orders").await?;
-        let issued = vault.ask(&orders, "orders").await?;
-        ensure!(issued.bundle.version().is_none(), "Vault counts no versions: {:?}", issued.bundle.version());
+        let held_back = vault.ask(&orders, "orders").await;
+        ensure!(matches!(&held_back, Err(CaError::Unavailable(Outage::Answered(_)))), "{held_back:?}");
+        let told = vault.ca.trust_bundle().await?.context("no roots")?;
+        let (told, known) = (told.authorities(), before.authorities());
+        ensure!(told.len() == 2 && known.iter().all(|root| told.contains(root)), "{} roots", told.len());
         Ok(())
     });
 }
