@@ -1,6 +1,6 @@
 //! How the CA is, as orchestrators and dashboards see it: looked at once a second.
 
-mod expiry;
+pub(crate) mod expiry;
 
 use std::{
     sync::Arc,

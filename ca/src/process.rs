@@ -162,7 +162,8 @@ async fn serving_certificate(
     stop: &CancellationToken,
 ) -> Result<Arc<ServingCertificate>> {
     if let Some(files) = &config.serving {
-        let serving = FileServing::start(files.clone())?;
+        let serving =
+            FileServing::start(files.clone(), config.identity.dns_names.clone(), Arc::clone(clock))?;
         let certificate = serving.certificate();
         tasks.spawn(serving.run(stop.clone()));
         return Ok(certificate);

@@ -1,12 +1,13 @@
 //! The CA's own serving certificate: issued by its own authority, audited like any other, renewed for ever.
 //!
-//! It is renewed at half of its life, and when another authority has begun to sign, the old one serving meanwhile; a
-//! failure is tried again after 1 s, then after twice as long each time, up to 10 s. One that ends with the authority
-//! is the last: a renewal could not outlive it.
+//! It is renewed at half of its life, and when another authority has begun to sign, the old one serving
+//! meanwhile; a failure is tried again after 1 s, then after twice as long each time, up to 10 s. One that ends
+//! with the authority is the last: a renewal could not outlive it.
 //!
 //! Metric: `signet_ca_serving_certificate_expires_timestamp_seconds`.
 
 mod files;
+mod leaf;
 #[cfg(test)]
 mod tests;
 
@@ -36,6 +37,7 @@ use crate::{
 };
 
 pub use files::{FileServing, ServingFileError, ServingFiles};
+pub use leaf::LeafFault;
 
 /// What the certificate says.
 #[derive(Debug, Clone)]
@@ -222,9 +224,7 @@ impl ServingCertificateRenewer {
 
     fn tell(&self, validity: Validity) {
         let expires_at = validity.not_after();
-        let timestamp = expires_at.duration_since(UNIX_EPOCH).unwrap_or_default();
-        metrics::gauge!("signet_ca_serving_certificate_expires_timestamp_seconds")
-            .set(timestamp.as_secs_f64());
+        tell_expiry(validity);
         let is_last = self.is_last(validity);
         info!(
             expires_at = %humantime::format_rfc3339_seconds(expires_at), is_last,
@@ -232,6 +232,11 @@ impl ServingCertificateRenewer {
         );
         self.validity.send_replace(validity);
     }
+}
+
+fn tell_expiry(validity: Validity) {
+    let timestamp = validity.not_after().duration_since(UNIX_EPOCH).unwrap_or_default();
+    metrics::gauge!("signet_ca_serving_certificate_expires_timestamp_seconds").set(timestamp.as_secs_f64());
 }
 
 struct Pair {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use der::Decode;
-use x509_cert::ext::pkix::BasicConstraints;
+use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage};
 use x509_cert::name::Name;
 
 use crate::hex::hex;
@@ -23,6 +23,7 @@ pub struct CertificateSummary {
     spki: Vec<u8>,
     is_ca: bool,
     path_len: Option<u8>,
+    for_servers: bool,
 }
 
 impl CertificateSummary {
@@ -34,6 +35,7 @@ impl CertificateSummary {
         let certificate = Certificate::parse(der)?;
         let names = certificate.extensions.alt_names()?;
         let constraints = certificate.extensions.decode::<BasicConstraints>(oid::BASIC_CONSTRAINTS)?;
+        let uses = certificate.extensions.decode::<ExtendedKeyUsage>(oid::EXTENDED_KEY_USAGE)?;
         let uri = |name: &AltName<'_>| match name {
             AltName::Uri(uri) => Some(uri.escape_debug().to_string()),
             _ => None,
@@ -48,6 +50,7 @@ impl CertificateSummary {
             spki: certificate.spki.to_vec(),
             is_ca: constraints.as_ref().is_some_and(|constraints| constraints.ca),
             path_len: constraints.and_then(|constraints| constraints.path_len_constraint),
+            for_servers: uses.is_none_or(|ExtendedKeyUsage(uses)| uses.contains(&oid::SERVER_AUTH)),
         })
     }
 
@@ -94,6 +97,11 @@ impl CertificateSummary {
     /// How many CA certificates may stand between it and a leaf (RFC 5280 §4.2.1.9). `None`: any number.
     pub fn path_len(&self) -> Option<u8> {
         self.path_len
+    }
+
+    /// Whether extendedKeyUsage lets a TLS server show it: it names serverAuth, or is absent.
+    pub fn is_for_servers(&self) -> bool {
+        self.for_servers
     }
 
     /// Its key, if it is of a kind that we verify.
@@ -151,6 +159,7 @@ mod tests {
         assert_eq!(leaf.public_key().as_ref(), Ok(key.public_key()));
         assert!(leaf.validity().contains(now()));
         assert!(root.is_ca() && !leaf.is_ca());
+        assert!(leaf.is_for_servers());
         let shown = leaf.to_string();
         assert!(shown.starts_with("URI:spiffe://td.test/ns/a/sa/b, ") && shown.contains("CN="), "{shown}");
     }

@@ -90,7 +90,9 @@ impl Sections {
         }
         self.judge_vault(document);
         self.judge_injected(document, occasion, now);
-        if let Some(Err(error)) = self.serving.as_ref().map(ServingFiles::judge) {
+        if let (Some(files), Some(identity)) = (&self.serving, &self.identity)
+            && let Err(error) = files.judge(&identity.dns_names, now)
+        {
             document.fault("serving.certificate_file", chain(&error).to_string());
         }
         for (place, issuer) in self.issuers.iter().enumerate() {

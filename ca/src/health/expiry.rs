@@ -1,4 +1,4 @@
-//! When an operator is told that the certificate that signs is about to end.
+//! When an operator is told that a certificate is about to end.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,13 +7,13 @@ use signet_identity::Validity;
 
 /// Tells from 30 % of the life that is left, and again each hour; from the end on, each minute.
 #[derive(Debug, Default)]
-pub(super) struct ExpiryAlarm {
+pub(crate) struct ExpiryAlarm {
     told: Option<SystemTime>,
 }
 
 /// What is told.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Alarm {
+pub(crate) enum Alarm {
     /// It ends soon.
     Expiring,
     /// It has ended.
@@ -22,7 +22,7 @@ pub(super) enum Alarm {
 
 impl ExpiryAlarm {
     /// What to tell at `now`, if anything.
-    pub(super) fn look(&mut self, validity: Validity, now: SystemTime) -> Option<Alarm> {
+    pub(crate) fn look(&mut self, validity: Validity, now: SystemTime) -> Option<Alarm> {
         let (alarm, pause) = match remaining_ratio(validity, now) {
             0.0 => (Alarm::Expired, Duration::from_secs(60)),
             ratio if ratio <= WARN_FROM => (Alarm::Expiring, Duration::from_secs(3600)),

@@ -1,13 +1,17 @@
 //! A serving certificate that an operator keeps fresh: two files, read again when they change.
+//!
+//! From 30 % of its life that is left it is told that it ends, as nothing here could renew it.
 
 use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
+use humantime::format_rfc3339_seconds;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use signet_identity::{Clock, Validity};
 use signet_runtime::{
     files::{self, FileError},
     telemetry::chain,
@@ -16,6 +20,12 @@ use signet_runtime::{
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
+
+use super::{
+    leaf::{self, LeafFault},
+    tell_expiry,
+};
+use crate::health::expiry::{Alarm, ExpiryAlarm};
 
 /// Where the pair is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +58,14 @@ pub enum ServingFileError {
         /// What it should hold.
         want: &'static str,
     },
+    /// No client would take it.
+    #[error("clients refuse the certificate of {}", path.display())]
+    Leaf {
+        /// The file.
+        path: PathBuf,
+        /// Why they do.
+        source: LeafFault,
+    },
     /// They do not belong together.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -56,42 +74,81 @@ pub enum ServingFileError {
 /// Shows what the files hold.
 pub struct FileServing {
     files: ServingFiles,
+    dns_names: Vec<String>,
+    clock: Arc<dyn Clock>,
     shown: Content,
+    validity: Validity,
     certificate: Arc<ServingCertificate>,
+    expiry: ExpiryAlarm,
 }
 
 #[derive(PartialEq)]
 struct Content {
     certificate: Vec<u8>,
     key: Zeroizing<Vec<u8>>,
+    key_is_readable_by_all: bool,
+}
+
+/// What the files mean.
+struct Pair {
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    validity: Validity,
 }
 
 impl ServingFiles {
-    /// What is wrong with them, if anything is.
+    /// What is wrong with them at `now`, if anything is, for clients that dial one of `dns_names`.
     ///
     /// # Errors
     /// See [`ServingFileError`].
-    pub fn judge(&self) -> Result<(), ServingFileError> {
-        FileServing::start(self.clone()).map(drop)
+    pub fn judge(&self, dns_names: &[String], now: SystemTime) -> Result<(), ServingFileError> {
+        let Pair { chain, key, .. } = self.pair(&self.read()?, dns_names, now)?;
+        ServingCertificate::new(chain, key)?;
+        Ok(())
     }
 
     fn read(&self) -> Result<Content, ServingFileError> {
         let unreadable = |source| ServingFileError::Unreadable { path: self.certificate.clone(), source };
-        let key = files::read_mounted(&self.key)?.content;
-        Ok(Content { certificate: fs::read(&self.certificate).map_err(unreadable)?, key })
+        let files::Mounted { content: key, readable_by_all } = files::read_mounted(&self.key)?;
+        let certificate = fs::read(&self.certificate).map_err(unreadable)?;
+        Ok(Content { certificate, key, key_is_readable_by_all: readable_by_all })
+    }
+
+    fn pair(
+        &self,
+        content: &Content,
+        dns_names: &[String],
+        now: SystemTime,
+    ) -> Result<Pair, ServingFileError> {
+        let no = |path: &Path, want| ServingFileError::Content { path: path.to_owned(), want };
+        let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&content.certificate)
+            .collect::<Result<_, _>>()
+            .map_err(|_| no(&self.certificate, "certificate"))?;
+        let leaf = chain.first().ok_or_else(|| no(&self.certificate, "certificate"))?;
+        let key = PrivateKeyDer::from_pem_slice(&content.key).map_err(|_| no(&self.key, "private key"))?;
+        let refused = |source| ServingFileError::Leaf { path: self.certificate.clone(), source };
+        let validity = leaf::judge(leaf, dns_names, now).map_err(refused)?;
+        Ok(Pair { chain, key, validity })
     }
 }
 
 impl FileServing {
-    /// Reads the pair for the first time.
+    /// Reads the pair for the first time, for clients that dial one of `dns_names`.
     ///
     /// # Errors
     /// See [`ServingFileError`].
-    pub fn start(files: ServingFiles) -> Result<Self, ServingFileError> {
+    pub fn start(
+        files: ServingFiles,
+        dns_names: Vec<String>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, ServingFileError> {
         let shown = files.read()?;
-        let (chain, key) = pair(&files, &shown)?;
+        let Pair { chain, key, validity } = files.pair(&shown, &dns_names, clock.now())?;
         let certificate = Arc::new(ServingCertificate::new(chain, key)?);
-        Ok(Self { files, shown, certificate })
+        let expiry = ExpiryAlarm::default();
+        let serving = Self { files, dns_names, clock, shown, validity, certificate, expiry };
+        serving.tell();
+        Ok(serving)
     }
 
     /// What handshakes are to show.
@@ -103,21 +160,18 @@ impl FileServing {
     pub async fn run(mut self, stop: CancellationToken) {
         let mut looks = interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut told = String::new();
+        let (mut seen, mut told) = (String::new(), String::new());
         while stop.run_until_cancelled(looks.tick()).await.is_some() {
-            match self.look() {
-                Ok(()) => told.clear(),
-                Err(error) => {
-                    let trouble = chain(&error).to_string();
-                    if trouble != told {
-                        tracing::error!(
-                            trouble,
-                            "the serving certificate is not replaced; the last one is shown"
-                        );
-                        told = trouble;
-                    }
-                }
+            let trouble = self.look().err().map(|error| chain(&error).to_string()).unwrap_or_default();
+            // Two files are not written at once: what is wrong at one look only is not told.
+            if trouble.is_empty() {
+                told.clear();
+            } else if trouble == seen && trouble != told {
+                tracing::error!(trouble, "the serving certificate is not replaced; the last one is shown");
+                told.clone_from(&trouble);
             }
+            seen = trouble;
+            self.tell_of_the_end();
         }
     }
 
@@ -126,95 +180,40 @@ impl FileServing {
         if found == self.shown {
             return Ok(());
         }
-        let (chain, key) = pair(&self.files, &found)?;
+        let Pair { chain, key, validity } = self.files.pair(&found, &self.dns_names, self.clock.now())?;
         self.certificate.replace(chain, key)?;
-        self.shown = found;
-        tracing::info!("serving by the new certificate of the files");
+        (self.shown, self.validity) = (found, validity);
+        self.tell();
         Ok(())
     }
-}
 
-fn pair(
-    files: &ServingFiles,
-    content: &Content,
-) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), ServingFileError> {
-    let no = |path: &Path, want| ServingFileError::Content { path: path.to_owned(), want };
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&content.certificate).collect();
-    let chain =
-        chain.ok().filter(|chain| !chain.is_empty()).ok_or_else(|| no(&files.certificate, "certificate"))?;
-    let key = PrivateKeyDer::from_pem_slice(&content.key).map_err(|_| no(&files.key, "private key"))?;
-    Ok((chain, key))
+    fn tell(&self) {
+        tell_expiry(self.validity);
+        let expires_at = format_rfc3339_seconds(self.validity.not_after());
+        tracing::info!(%expires_at, "serving by the certificate of the files");
+        if self.shown.key_is_readable_by_all {
+            let file = self.files.key.display();
+            tracing::warn!(%file, "everybody who sees this file may read the serving key in it");
+        }
+    }
+
+    fn tell_of_the_end(&mut self) {
+        let (validity, file) = (self.validity, self.files.certificate.display());
+        let expires_at = format_rfc3339_seconds(validity.not_after());
+        match self.expiry.look(validity, self.clock.now()) {
+            Some(Alarm::Expiring) => {
+                tracing::warn!(%file, %expires_at, "the serving certificate ends soon; replace its files");
+            }
+            Some(Alarm::Expired) => tracing::error!(
+                %file, %expires_at,
+                "the serving certificate has ended, and clients refuse it; replace its files"
+            ),
+            None => {}
+        }
+    }
 }
 
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
-mod tests {
-    use std::{fs::Permissions, os::unix::fs::PermissionsExt};
-
-    use signet_identity::{CaCertificate, PrivateKey};
-    use tempfile::TempDir;
-
-    use super::*;
-
-    struct Scene(TempDir);
-
-    impl Scene {
-        fn new() -> Self {
-            let scene = Self(tempfile::tempdir().unwrap());
-            scene.write(&PrivateKey::generate().unwrap(), &PrivateKey::generate().unwrap());
-            scene
-        }
-
-        fn files(&self) -> ServingFiles {
-            ServingFiles { certificate: self.0.path().join("tls.crt"), key: self.0.path().join("tls.key") }
-        }
-
-        /// A certificate for `certified`, beside `key`.
-        fn write(&self, certified: &PrivateKey, key: &PrivateKey) {
-            let now = std::time::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
-            let day = Duration::from_secs(86_400);
-            let trust_domain = "cluster.local".parse().unwrap();
-            let certificate = CaCertificate::self_signed(certified, &trust_domain, now, day).unwrap();
-            fs::write(self.files().certificate, certificate.to_pem()).unwrap();
-            files::write_atomically(&self.files().key, key.to_pkcs8_pem().as_bytes(), 0o600).unwrap();
-        }
-    }
-
-    #[test]
-    fn a_key_is_taken_as_kubernetes_mounts_it_and_refused_if_everybody_may_write_it() {
-        let (scene, key) = (Scene::new(), PrivateKey::generate().unwrap());
-        scene.write(&key, &key);
-        for mode in [0o600, 0o440, 0o644] {
-            fs::set_permissions(scene.files().key, Permissions::from_mode(mode)).unwrap();
-            scene.files().judge().unwrap();
-        }
-        fs::set_permissions(scene.files().key, Permissions::from_mode(0o646)).unwrap();
-
-        let refused = scene.files().judge().unwrap_err();
-
-        assert!(matches!(refused, ServingFileError::Key(_)), "{refused}");
-    }
-
-    #[test]
-    fn what_cannot_be_shown_is_refused_and_what_is_shown_stays() {
-        let scene = Scene::new();
-        assert!(scene.files().judge().unwrap_err().to_string().contains("does not fit"), "another key");
-        let key = PrivateKey::generate().unwrap();
-        scene.write(&key, &key);
-        let mut serving = FileServing::start(scene.files()).unwrap();
-
-        for (case, content) in [("half", "-----BEGIN CERTIFICATE-----\nAAAA"), ("empty", "")] {
-            fs::write(scene.files().certificate, content).unwrap();
-            assert!(serving.look().unwrap_err().to_string().contains("no certificate in PEM"), "{case}");
-        }
-        fs::remove_file(scene.files().certificate).unwrap();
-        assert!(serving.look().unwrap_err().to_string().contains("cannot read"));
-
-        let (other, shown) = (PrivateKey::generate().unwrap(), format!("{:?}", serving.certificate));
-        scene.write(&other, &other);
-        serving.look().unwrap();
-        assert_ne!(format!("{:?}", serving.certificate), shown);
-        assert!(serving.shown == scene.files().read().unwrap());
-    }
-}
+mod tests;
