@@ -30,6 +30,8 @@ pub struct VaultIntermediate {
     pub intermediates: Vec<CertificateDer<'static>>,
     /// What proxies must hold.
     pub roots: Vec<CertificateDer<'static>>,
+    /// Who signed it.
+    pub issuer: IssuerChain,
 }
 
 /// Why there is no intermediate.
@@ -78,11 +80,12 @@ impl VaultIntermediate {
         let der = only(&signed.certificate).map_err(nonsense)?;
         let above = each(&signed.ca_chain.unwrap_or_default()).map_err(nonsense)?;
         // The issuer's own chain is known anyway.
-        let above = above.into_iter().chain(issuer.intermediates).collect();
+        let above = above.into_iter().chain(issuer.intermediates.iter().cloned()).collect();
         let (intermediates, _) = split(&der, above).map_err(nonsense)?;
         let certificate = CaCertificate::from_der(der)?;
         certificate.judge_intermediate(&key, trust_domain, now)?;
-        Ok(Self { key: Arc::new(key.into()), certificate, intermediates, roots: issuer.roots })
+        let roots = issuer.roots.clone();
+        Ok(Self { key: Arc::new(key.into()), certificate, intermediates, roots, issuer })
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use vaultrs::api::pki::{requests::SignCertificateRequest, responses::SignCertificateResponse};
 
 use super::{
-    IssuerPath, VaultError, VaultSession,
+    IssuerChain, IssuerPath, VaultError, VaultSession,
     chain::{each, only, split},
     error::sanitised,
     request::Request,
@@ -91,6 +91,8 @@ pub struct Signed {
 pub struct VaultLeafIssuer {
     session: Arc<VaultSession>,
     issuer: IssuerPath,
+    /// By default Vault refuses what would outlive its issuer.
+    ends: SystemTime,
     role: String,
     /// That Vault gives less than was asked for, or did something else, is said once.
     told: AtomicBool,
@@ -98,15 +100,21 @@ pub struct VaultLeafIssuer {
 
 impl VaultLeafIssuer {
     /// Asks `vault.role`, which signs for workloads, at `issuer`.
-    pub fn workloads(session: Arc<VaultSession>, issuer: IssuerPath) -> Self {
+    pub fn workloads(session: Arc<VaultSession>, issuer: &IssuerChain) -> Self {
         let role = session.client().config().pki.role.clone();
-        Self { session, issuer, role, told: AtomicBool::new(false) }
+        Self::of(session, issuer, role)
     }
 
     /// Asks `vault.serving_role`, which signs the CA's own certificate, at `issuer`. `None`: there is none.
-    pub fn serving(session: Arc<VaultSession>, issuer: IssuerPath) -> Option<Self> {
+    pub fn serving(session: Arc<VaultSession>, issuer: &IssuerChain) -> Option<Self> {
         let role = session.client().config().pki.serving_role.clone()?;
-        Some(Self { session, issuer, role, told: AtomicBool::new(false) })
+        Some(Self::of(session, issuer, role))
+    }
+
+    fn of(session: Arc<VaultSession>, issuer: &IssuerChain, role: String) -> Self {
+        let path = issuer.path(&session.client().config().pki);
+        let ends = issuer.certificate.validity().not_after();
+        Self { session, issuer: path, ends, role, told: AtomicBool::new(false) }
     }
 
     fn tell(&self, warnings: &[String]) {
@@ -125,14 +133,14 @@ impl Issuer for VaultLeafIssuer {
     async fn issue(
         &self,
         approved: &Approved,
-        _now: SystemTime,
+        now: SystemTime,
         deadline: Instant,
     ) -> Result<Vec<CertificateDer<'static>>, IssuerError> {
         let request = LeafRequest {
             csr_pem: &csr_pem(approved.csr_der()),
             identity: approved.identity(),
             dns_names: approved.dns_names(),
-            lifetime: Some(approved.lifetime()),
+            lifetime: Some(not_past(self.ends, approved.lifetime(), now)),
         };
         let Signed { chain, warnings } =
             request.sign(&self.session, &self.issuer, &self.role, deadline).await?;
@@ -140,5 +148,13 @@ impl Issuer for VaultLeafIssuer {
         Ok(chain)
     }
 }
+
+/// What to ask for, so that the leaf ends no later than its issuer, by Vault's clock too.
+pub(super) fn not_past(end: SystemTime, lifetime: Duration, now: SystemTime) -> Duration {
+    let left = end.duration_since(now).unwrap_or_default().saturating_sub(CLOCKS_DIFFER_BY);
+    lifetime.min(left).max(Duration::from_secs(1))
+}
+
+const CLOCKS_DIFFER_BY: Duration = Duration::from_secs(60);
 
 const MOST_WARNINGS: usize = 4;

@@ -191,7 +191,7 @@ impl Bao {
         let import = json!({"pem_bundle": signed["data"]["certificate"]});
         let imported = self.write("pki/issuers/import/cert", import).await;
         let id = imported["data"]["imported_issuers"][0].as_str().unwrap();
-        let settings = json!({"issuer_name": name, "leaf_not_after_behavior": "truncate"});
+        let settings = json!({"issuer_name": name});
         self.write(&format!("pki/issuer/{id}"), settings).await;
     }
 

@@ -31,7 +31,7 @@ fn trust_domain() -> TrustDomain {
 }
 
 fn backend(intermediate: &VaultIntermediate) -> Backend {
-    let VaultIntermediate { key, certificate, intermediates, roots } = intermediate;
+    let VaultIntermediate { key, certificate, intermediates, roots, .. } = intermediate;
     let signer = LocalSigner::new(Arc::clone(key));
     Backend {
         issuer: Arc::new(Assembler::new(Arc::new(signer), certificate.clone(), intermediates.clone())),

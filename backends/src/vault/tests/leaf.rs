@@ -14,7 +14,10 @@ use super::{
 use crate::{
     Issuer, IssuerError,
     conformance::{self, Backend, State, TRUST_DOMAIN},
-    vault::{IssuerChain, IssuerPath, LeafRequest, Login, VaultError, VaultLeafIssuer, VaultSession},
+    vault::{
+        IssuerChain, IssuerPath, LeafRequest, Login, VaultError, VaultLeafIssuer, VaultSession,
+        leaf::not_past,
+    },
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -30,7 +33,6 @@ async fn backend(bao: &Bao, lines: &str) -> Backend {
     let vault = Between::before(bao.port).await;
     let session = session(bao, vault.port, lines).await;
     let chain = IssuerChain::read(session.client(), soon()).await.unwrap();
-    let path = chain.path(&session.client().config().pki);
     let elsewhere = move |state| {
         vault.play(move |_, _| match state {
             State::Serves => Act::Pass,
@@ -39,7 +41,7 @@ async fn backend(bao: &Bao, lines: &str) -> Backend {
         });
     };
     Backend {
-        issuer: Arc::new(VaultLeafIssuer::workloads(session, path)),
+        issuer: Arc::new(VaultLeafIssuer::workloads(session, &chain)),
         bundle: TrustBundle::new(TRUST_DOMAIN.parse().unwrap(), chain.roots, None).unwrap(),
         clock: || SystemClock.now(),
         signer_ends: chain.certificate.validity().not_after(),
@@ -58,6 +60,17 @@ async fn vault_conforms_when_it_signs_each_leaf() {
     assert_eq!(conformance::failures("vault, a named intermediate", by_name).await, []);
 }
 
+#[test]
+fn a_leaf_is_asked_for_that_ends_before_its_issuer() {
+    let now = SystemClock.now();
+    let second = Duration::from_secs(1);
+    for (left, asked) in
+        [(10 * HOUR, HOUR), (HOUR, HOUR - 60 * second), (61 * second, second), (second, second)]
+    {
+        assert_eq!(not_past(now + left, HOUR, now), asked, "{left:?}");
+    }
+}
+
 /// What the CA asks certificates of its own for.
 fn approved() -> Approved {
     let key = PrivateKey::generate().unwrap();
@@ -73,19 +86,19 @@ async fn the_cas_own_certificate_has_its_names_by_a_role_of_its_own() {
     serving["allow_bare_domains"] = json!(true);
     bao.write("pki/roles/serving", serving).await;
     let session = session(&bao, bao.port, "serving_role = 'serving'").await;
-    let issuer = VaultLeafIssuer::serving(Arc::clone(&session), IssuerPath::OfTheRole).unwrap();
+    let by = IssuerChain::read(session.client(), soon()).await.unwrap();
+    let issuer = VaultLeafIssuer::serving(Arc::clone(&session), &by).unwrap();
 
     let approved = approved();
     let chain = issuer.issue(&approved, SystemClock.now(), soon()).await.unwrap();
 
-    let roots = IssuerChain::read(session.client(), soon()).await.unwrap().roots;
-    let bundle = TrustBundle::new(TRUST_DOMAIN.parse().unwrap(), roots, None).unwrap();
+    let bundle = TrustBundle::new(TRUST_DOMAIN.parse().unwrap(), by.roots.clone(), None).unwrap();
     let expected =
         signet_identity::Expected { identity: approved.identity(), public_key: approved.public_key() };
     let svid = X509Svid::verify(chain, expected, &bundle, SystemClock.now()).unwrap();
     let text = String::from_utf8_lossy(&svid.chain()[0]).into_owned();
     assert!(text.contains("signet-ca.mesh.svc"), "{text}");
-    let workloads = VaultLeafIssuer::workloads(session, IssuerPath::OfTheRole);
+    let workloads = VaultLeafIssuer::workloads(session, &by);
     let refused = workloads.issue(&approved, SystemClock.now(), soon()).await;
     assert!(matches!(refused, Err(IssuerError::Vault(VaultError::Refused { .. }))), "{refused:?}");
 }

@@ -58,8 +58,8 @@ async fn until_next_look(doubts: &Notify) {
 pub(crate) fn offer(session: &Arc<VaultSession>, issuer: &IssuerChain, doubts: &Arc<Notify>) -> Offer {
     let path = issuer.path(&session.client().config().pki);
     let ends_the_last = path == IssuerPath::OfTheRole;
-    let workloads = VaultLeafIssuer::workloads(Arc::clone(session), path.clone());
-    let serving = VaultLeafIssuer::serving(Arc::clone(session), path);
+    let workloads = VaultLeafIssuer::workloads(Arc::clone(session), issuer);
+    let serving = VaultLeafIssuer::serving(Arc::clone(session), issuer);
     Offer {
         origin: Origin::Vault,
         certificate: issuer.certificate.clone(),
