@@ -40,11 +40,17 @@ pub fn alone(test: impl AsyncFnOnce(&Programs) -> Result<()>) {
         let played = runtime.block_on(async { timeout(LIMIT, test(&programs)).await });
         played.unwrap_or_else(|_| Err(anyhow!("not done within {LIMIT:?}")))
     });
-    if let Err(error) = played {
-        panic!("{error:?}");
-    }
+    // Taken in any case: they are of this test, and of no other.
     let leaks = leaks::found();
-    assert!(leaks.is_empty(), "a process has written down a secret: {leaks:?}");
+    let told = if leaks.is_empty() {
+        String::new()
+    } else {
+        format!("a process has written down a secret: {leaks:?}")
+    };
+    if let Err(error) = played {
+        panic!("{told}\n{error:?}");
+    }
+    assert!(leaks.is_empty(), "{told}");
 }
 
 /// Our programs as `make test` builds them, and Envoy as `scripts/envoy` finds or installs it.

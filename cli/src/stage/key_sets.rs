@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use rcgen::{
@@ -12,7 +13,7 @@ use rcgen::{
 };
 use signet_identity::CaCertificate;
 
-use super::Stage;
+use super::{Stage, leaks::Secrets};
 
 /// A root that the operator keeps away from the mesh.
 #[derive(Debug)]
@@ -34,6 +35,7 @@ pub struct KeySet {
 pub struct SecretVolume {
     directory: PathBuf,
     versions: usize,
+    secrets: Arc<Secrets>,
 }
 
 impl OfflineRoot {
@@ -80,7 +82,7 @@ impl SecretVolume {
         for file in ["ca-cert.pem", "ca-key.pem", "cert-chain.pem", "root-cert.pem"] {
             symlink(Path::new("..data").join(file), directory.join(file))?;
         }
-        let mut volume = Self { directory, versions: 0 };
+        let mut volume = Self { directory, versions: 0, secrets: Arc::clone(stage.secrets()) };
         volume.swap(&set.files)?;
         Ok(volume)
     }
@@ -96,6 +98,8 @@ impl SecretVolume {
         let version = self.directory.join(format!("..{}", self.versions));
         fs::create_dir(&version)?;
         for (name, content) in files {
+            // The file is gone when the logs are searched.
+            self.secrets.add_key(content);
             fs::write(version.join(name), content)?;
         }
         symlink(version.file_name().context("a version without a name")?, self.directory.join("..data_tmp"))?;

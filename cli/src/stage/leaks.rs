@@ -60,7 +60,7 @@ impl Secrets {
     }
 
     /// The body of a private key, if the text has one.
-    fn add_key(&self, text: &str) {
+    pub(super) fn add_key(&self, text: &str) {
         let Some((_, after)) = text.split_once("PRIVATE KEY-----\n") else { return };
         if let Some(line) = after.lines().next() {
             self.add(line);
