@@ -9,6 +9,7 @@ use signet_runtime::config::{Section, Setting, one_of};
 use super::{
     VaultFileError,
     files::{read_secret, read_text},
+    transport::judge_anchors,
 };
 
 /// One Vault.
@@ -164,7 +165,7 @@ impl VaultConfig {
         let mut judge =
             |key, outcome: Result<(), VaultFileError>| faults.extend(outcome.err().map(|fault| (key, fault)));
         if let Some(path) = &self.ca_file {
-            judge("ca_file", read_text(path).map(drop));
+            judge("ca_file", judge_anchors(path));
         }
         if let Some((certificate, key)) = &self.client_certificate {
             judge("client_certificate_file", read_text(certificate).map(drop));

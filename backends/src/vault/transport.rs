@@ -1,6 +1,6 @@
 //! One HTTP exchange with one address of Vault's.
 
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{error::Error, path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use reqwest::{Client, Method, Url, header::HeaderValue, redirect::Policy};
@@ -139,18 +139,27 @@ impl Files {
 
     /// Those of the operating system only without a `ca_file`: a pin is a pin.
     fn anchors(&self, config: &VaultConfig) -> Result<RootCertStore, VaultFileError> {
-        let mut anchors = RootCertStore::empty();
         let Some((pem, path)) = self.anchors.as_ref().zip(config.ca_file.as_ref()) else {
+            let mut anchors = RootCertStore::empty();
             anchors.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
             return Ok(anchors);
         };
-        anchors
-            .add_parsable_certificates(CertificateDer::pem_slice_iter(pem.as_bytes()).filter_map(Result::ok));
-        if anchors.is_empty() {
-            return Err(VaultFileError::Content { path: path.clone(), want: "certificate in PEM" });
-        }
-        Ok(anchors)
+        pinned(pem, path)
     }
+}
+
+/// What is wrong with a `ca_file`, if anything is.
+pub(super) fn judge_anchors(path: &Path) -> Result<(), VaultFileError> {
+    pinned(&read_text(path)?, path).map(drop)
+}
+
+fn pinned(pem: &str, path: &Path) -> Result<RootCertStore, VaultFileError> {
+    let mut anchors = RootCertStore::empty();
+    anchors.add_parsable_certificates(CertificateDer::pem_slice_iter(pem.as_bytes()).filter_map(Result::ok));
+    if anchors.is_empty() {
+        return Err(VaultFileError::Content { path: path.to_owned(), want: "certificate in PEM" });
+    }
+    Ok(anchors)
 }
 
 fn error_of(address: &Url, error: reqwest::Error) -> VaultError {

@@ -51,7 +51,7 @@ impl Sections {
             IssuingConfig::read(&document.section("issuing"), identity.trust_domain.clone())
         });
         let longest_leaf = issuing.as_ref().map(|issuing| issuing.policy.max_lifetime());
-        Self {
+        let sections = Self {
             listen: ListenConfig::read(&document.section("listen")),
             authority: AuthorityConfig::read(&document.section("authority"), longest_leaf),
             injected: InjectedConfig::read(&document.section("injected")),
@@ -65,7 +65,9 @@ impl Sections {
             identity,
             issuing,
             development,
-        }
+        };
+        sections.judge_vault(document);
+        sections
     }
 
     /// Adds what is wrong with the files to the faults of `document`. Files of keys that have a fault already
@@ -88,7 +90,7 @@ impl Sections {
         if directory_is_meant && !document.is_faulty("audit.path") {
             self.judge_audit(document);
         }
-        self.judge_vault(document);
+        self.judge_vault_files(document);
         self.judge_injected(document, occasion, now);
         if let (Some(files), Some(identity)) = (&self.serving, &self.identity)
             && let Err(error) = files.judge(&identity.dns_names, now)
@@ -116,9 +118,9 @@ impl Sections {
         }
     }
 
-    /// Only if Vault signs: a section that waits for its turn may name files that are not there yet.
+    /// Only if Vault signs: a section that waits for its turn may lack something yet.
     fn judge_vault(&self, document: &Document) {
-        if !matches!(self.authority.kind, Origin::Vault | Origin::VaultIntermediate) {
+        if !self.signs_by_vault() {
             return;
         }
         let Some(vault) = &self.vault else {
@@ -128,9 +130,6 @@ impl Sections {
             }
             return;
         };
-        for (key, error) in vault.judge_files() {
-            document.fault(&format!("vault.{key}"), chain(&error).to_string());
-        }
         if self.authority.kind == Origin::Vault && vault.pki.serving_role.is_none() && self.serving.is_none()
         {
             document.fault(
@@ -138,6 +137,18 @@ impl Sections {
                 "or `serving.certificate_file` is required: a role that signs for workloads must not sign for the CA",
             );
         }
+    }
+
+    /// Likewise: it may name files that are not there yet.
+    fn judge_vault_files(&self, document: &Document) {
+        let Some(vault) = self.vault.as_ref().filter(|_| self.signs_by_vault()) else { return };
+        for (key, error) in vault.judge_files() {
+            document.fault(&format!("vault.{key}"), chain(&error).to_string());
+        }
+    }
+
+    fn signs_by_vault(&self) -> bool {
+        matches!(self.authority.kind, Origin::Vault | Origin::VaultIntermediate)
     }
 
     fn judge_audit(&self, document: &Document) {

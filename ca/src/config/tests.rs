@@ -150,6 +150,21 @@ fn the_ca_has_no_more_names_than_its_certificate_may_ask_for() {
 }
 
 #[test]
+fn a_vault_that_signs_leaves_must_have_somebody_to_sign_the_cas_own() {
+    let text = "[authority]\nkind = 'vault'\n[vault]\naddress = ['https://vault.test']\n\
+                auth.method = 'jwt'\nauth.jwt_file = '/nonexistent/token'";
+    let faults = read(text).unwrap_err().to_string();
+    assert!(
+        faults.contains("1 fault. vault.serving_role: or `serving.certificate_file` is required"),
+        "{faults}"
+    );
+
+    read(&text.replace("[vault]", "[vault]\nserving_role = 'ca'")).unwrap();
+    read(&text.replace("'vault'\n[vault]", "'vault-intermediate'\n[vault]")).unwrap();
+    read(&text.replace("'vault'\n[vault]", "'local'\n[vault]")).unwrap();
+}
+
+#[test]
 fn lifetimes_that_contradict_each_other_are_a_fault() {
     for (case, text) in [
         ("default above the maximum", "default_lifetime = '2h'\nmax_lifetime = '1h'"),

@@ -171,6 +171,7 @@ fn each_file_that_cannot_be_used_is_named_by_its_key() {
         path.display().to_string()
     };
     let (empty, long, open) = (file("empty", " \n"), file("long", &"x".repeat(300_000)), file("open", "s"));
+    let no_pem = file("no-pem", "-----BEGIN CERTIFICATE-----");
     // Everybody may write it.
     fs::set_permissions(&open, std::os::unix::fs::PermissionsExt::from_mode(0o646)).unwrap();
     let lines = format!(
@@ -195,6 +196,10 @@ fn each_file_that_cannot_be_used_is_named_by_its_key() {
         (format!("auth.method = 'jwt'\nauth.jwt_file = '{empty}'"), "auth.jwt_file"),
         (format!("auth.method = 'kubernetes'\nauth.role = 'r'\nauth.jwt_file = '{empty}'"), "auth.jwt_file"),
         (format!("auth.method = 'token-file'\nauth.token_file = '{open}'"), "auth.token_file"),
+        (
+            format!("ca_file = '{no_pem}'\nauth.method = 'token-file'\nauth.token_file = '{no_pem}'"),
+            "ca_file",
+        ),
     ] {
         let config = read(&format!("address = ['https://vault.test']\n{auth}")).unwrap().unwrap();
         let faults: Vec<_> = config.judge_files().into_iter().map(|(key, _)| key).collect();
